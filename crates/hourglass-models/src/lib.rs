@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The zoo: one architecture, one file, each with its paper.
+//!
+//! A model is described by a [`ModelConfig`] and made by [`build`] for a sample shape and a seed.
+//! What the trainer and the feature extractor need of it is the trait [`Autoencoder`]. It knows no
+//! training loop, no file and no data set.
+//!
+//! Adding an architecture: one file with its configuration and `impl Architecture`, one variant of
+//! [`ModelConfig`], one line in [`ModelConfig::examples`]. The contract tests walk the examples.
+
+mod autoencoder;
+mod config;
+mod denoising;
+mod error;
+mod k_sparse;
+mod mlp;
+mod sparse;
+mod undercomplete;
+mod winner_take_all;
+
+pub use autoencoder::{Autoencoder, LossParts, Phase};
+pub use config::{ModelConfig, build};
+pub use denoising::Denoising;
+pub use error::Error;
+pub use k_sparse::{Anneal, KSparse};
+pub use mlp::Mlp;
+pub use sparse::Sparse;
+pub use undercomplete::Undercomplete;
+pub use winner_take_all::WinnerTakeAll;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod contract;

@@ -1,0 +1,58 @@
+//! What can go wrong in an operation or its configuration.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// candle refused an operation.
+    #[error("tensor operation failed")]
+    Candle(#[from] candle_core::Error),
+    /// A hyperparameter is outside its range.
+    #[error("`{key}` is {value}, but must be {range}")]
+    Hyperparameter {
+        /// Path of the key, relative to the section that was checked.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// The range allowed.
+        range: &'static str,
+    },
+    /// A saved state doesn't belong to these parameters.
+    #[error("the saved state has {found} for `{name}`, but the model needs {expected}")]
+    StateMismatch {
+        /// The parameter or the field.
+        name: String,
+        /// What the model needs.
+        expected: String,
+        /// What the state holds.
+        found: String,
+    },
+    /// A file of tensors can't be written or read.
+    #[error("can't {action} `{}`", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file of tensors is damaged.
+    #[error("`{}` is not a whole safetensors file of f32 tensors: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A hyperparameter outside its range.
+    pub fn hyperparameter(
+        key: &'static str,
+        value: impl std::fmt::Display,
+        range: &'static str,
+    ) -> Self {
+        Error::Hyperparameter { key, value: value.to_string(), range }
+    }
+}

@@ -1,0 +1,209 @@
+//! A trainable tensor that owns the buffer of its gradient.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
+use rayon::prelude::*;
+
+use crate::simd::{sum_map, wide};
+use crate::{Error, Result};
+
+/// Values that one task sums.
+const CHUNK: usize = 1 << 16;
+
+/// A trainable tensor with its gradient.
+///
+/// candle sums every gradient into a fresh zero tensor; the fused operations of this crate write
+/// into this buffer instead and return nothing to candle. Clones share both.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    name: String,
+    var: Var,
+    gradient: Arc<Mutex<Gradient>>,
+    decays: bool,
+}
+
+/// The gradient buffer: `is_set` says whether this step has written it yet.
+#[derive(Debug)]
+pub(crate) struct Gradient {
+    pub values: Vec<f32>,
+    pub is_set: bool,
+}
+
+impl Gradient {
+    /// 0 the first time in a step (overwrite), 1 afterwards (add).
+    pub fn keep(&mut self) -> f32 {
+        f32::from(u8::from(std::mem::replace(&mut self.is_set, true)))
+    }
+}
+
+impl Parameter {
+    /// A parameter with these values on the CPU; weight decay applies to it if `decays`.
+    ///
+    /// # Errors
+    /// If the shape does not fit the values.
+    pub fn new(
+        name: impl Into<String>,
+        values: Vec<f32>,
+        shape: &[usize],
+        decays: bool,
+    ) -> Result<Self> {
+        let gradient = Gradient { values: vec![0.0; values.len()], is_set: false };
+        let var = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+        Ok(Parameter { name: name.into(), var, gradient: Arc::new(Mutex::new(gradient)), decays })
+    }
+
+    /// Its path in the model, such as `encoder.0.weight`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tensor.
+    pub fn tensor(&self) -> &Tensor {
+        self.var.as_tensor()
+    }
+
+    /// Whether weight decay applies: to weights, not to biases.
+    pub fn decays(&self) -> bool {
+        self.decays
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.var.elem_count()
+    }
+
+    /// Whether it holds no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the values, row-major.
+    ///
+    /// # Errors
+    /// If candle can't read the tensor.
+    pub fn values(&self) -> Result<Vec<f32>> {
+        Ok(self.var.flatten_all()?.to_vec1()?)
+    }
+
+    /// Replaces the values.
+    ///
+    /// # Errors
+    /// [`Error::StateMismatch`] if the number of values differs.
+    pub fn set_values(&self, values: &[f32]) -> Result<()> {
+        if values.len() != self.len() {
+            return Err(Error::StateMismatch {
+                name: self.name.clone(),
+                expected: format!("{} values", self.len()),
+                found: format!("{} values", values.len()),
+            });
+        }
+        self.update(|old, _| old.copy_from_slice(values))
+    }
+
+    /// A copy of this step's gradient, or `None` if the last backward pass did not reach it.
+    pub fn gradient(&self) -> Option<Vec<f32>> {
+        let gradient = self.lock();
+        gradient.is_set.then(|| gradient.values.clone())
+    }
+
+    /// Forgets the gradient, so that the next backward pass overwrites it.
+    pub fn clear_gradient(&self) {
+        self.lock().is_set = false;
+    }
+
+    /// Calls `f` with the values, in place, and with the gradient (zeros where none is set).
+    pub(crate) fn update(&self, f: impl FnOnce(&mut [f32], &mut [f32])) -> Result<()> {
+        let mut gradient = self.lock();
+        if !gradient.is_set {
+            gradient.values.fill(0.0);
+        }
+        let update = InPlace(Mutex::new(Some((f, &mut gradient.values[..]))));
+        Ok(self.var.inplace_op1(&update)?)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Gradient> {
+        // A poisoned lock means that another thread panicked; its numbers are as good as any.
+        self.gradient.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// candle hands out mutable storage to in-place operations only.
+struct InPlace<'a, F>(Mutex<Option<(F, &'a mut [f32])>>);
+
+impl<F: FnOnce(&mut [f32], &mut [f32])> InplaceOp1 for InPlace<'_, F> {
+    fn name(&self) -> &'static str {
+        "hourglass-in-place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(values) = storage else {
+            candle_core::bail!("parameters are f32")
+        };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("parameters are contiguous")
+        };
+        let taken = self.0.lock().ok().and_then(|mut slot| slot.take());
+        if let Some((f, gradient)) = taken {
+            f(&mut values[start..end], gradient);
+        }
+        Ok(())
+    }
+}
+
+/// Euclidean norm of all gradients together; `f64` sums in the order of the list.
+pub fn global_norm(parameters: &[Parameter]) -> f64 {
+    parameters.iter().map(|parameter| squared_norm(&parameter.lock())).sum::<f64>().sqrt()
+}
+
+/// Scales all gradients so that their norm is at most `max_norm`; returns the norm before.
+///
+/// # Source
+/// Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+pub fn clip_by_norm(parameters: &[Parameter], max_norm: f64) -> f64 {
+    let norm = global_norm(parameters);
+    if norm > max_norm {
+        let scale = (max_norm / norm) as f32;
+        for parameter in parameters {
+            parameter.lock().values.iter_mut().for_each(|gradient| *gradient *= scale);
+        }
+    }
+    norm
+}
+
+fn squared_norm(gradient: &Gradient) -> f64 {
+    if !gradient.is_set {
+        return 0.0;
+    }
+    let square = |chunk: &[f32]| wide(|| sum_map(chunk, chunk, |a, b| a * b));
+    let parts: Vec<f64> = gradient.values.par_chunks(CHUNK).map(square).collect();
+    parts.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_replaced_in_place_and_clones_see_it() {
+        let parameter = Parameter::new("w", vec![1.0, 2.0], &[2], true).unwrap();
+        let clone = parameter.clone();
+        parameter.set_values(&[3.0, 4.0]).unwrap();
+        assert_eq!(clone.values().unwrap(), [3.0, 4.0]);
+        let error = parameter.set_values(&[1.0]).unwrap_err().to_string();
+        assert_eq!(error, "the saved state has 1 values for `w`, but the model needs 2 values");
+    }
+
+    #[test]
+    fn clipping_scales_to_the_norm() {
+        let parameter = Parameter::new("w", vec![0.0; 2], &[2], true).unwrap();
+        {
+            let mut gradient = parameter.lock();
+            gradient.values.copy_from_slice(&[3.0, 4.0]);
+            gradient.is_set = true;
+        }
+        let list = [parameter];
+        assert_eq!(clip_by_norm(&list, 1.0), 5.0);
+        assert!((global_norm(&list) - 1.0).abs() < 1e-6);
+    }
+}
