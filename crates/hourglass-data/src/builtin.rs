@@ -1,0 +1,130 @@
+//! The data sets that come with the program: smartcore carries them. Only its numbers are used: its
+//! digits bear the names of the iris data.
+
+use hourglass_core::{Matrix, SampleShape, Targets};
+use smartcore::dataset::{breast_cancer, digits, iris};
+
+use crate::config::Builtin;
+use crate::table::{Features, Origin, Provenance, Table};
+
+/// Loads a data set; none has test rows of its own.
+pub(crate) fn load(dataset: Builtin) -> (Table, Provenance) {
+    let facts = dataset.facts();
+    let (numbers, ids): (Vec<f32>, Vec<u32>) = match dataset {
+        Builtin::Digits => {
+            let data = digits::load_dataset();
+            (data.data, data.target.iter().map(|&class| class as u32).collect())
+        }
+        Builtin::Iris => {
+            let data = iris::load_dataset();
+            (data.data, data.target)
+        }
+        Builtin::BreastCancer => {
+            let data = breast_cancer::load_dataset();
+            (data.data, data.target)
+        }
+    };
+    let n_features = facts.shape.n_features();
+    let features = Matrix::from_shape_vec((ids.len(), n_features), numbers)
+        .expect("the shape of a data set that comes with the program is tested");
+    let feature_names = match facts.shape {
+        SampleShape::Image { width, .. } => {
+            (0..n_features).map(|i| format!("pixel_{}_{}", i / width, i % width)).collect()
+        }
+        SampleShape::Vector { .. } => facts.columns.iter().map(|&name| name.into()).collect(),
+    };
+    let names = facts.classes.iter().map(|&name| name.into()).collect();
+    let provenance = Provenance {
+        dataset: facts.name.into(),
+        origin: Origin::Builtin,
+        fallback: None,
+        sentence: format!("{}, carried by the program", facts.title),
+        files: Vec::new(),
+        licence: Some("CC BY 4.0 (UCI Machine Learning Repository)".into()),
+        citation: Some(facts.citation.into()),
+    };
+    let table = Table {
+        features: Features::Floats(features),
+        targets: Targets::Classes { ids, names },
+        shape: facts.shape,
+        feature_names,
+    };
+    (table, provenance)
+}
+
+/// What smartcore doesn't say, or says wrongly.
+struct Facts {
+    name: &'static str,
+    title: &'static str,
+    shape: SampleShape,
+    columns: &'static [&'static str],
+    classes: &'static [&'static str],
+    citation: &'static str,
+}
+
+impl Builtin {
+    fn facts(self) -> Facts {
+        match self {
+            Builtin::Digits => Facts {
+                name: "digits",
+                title: "1,797 handwritten digits of 8 x 8 pixels",
+                shape: SampleShape::Image { channels: 1, height: 8, width: 8 },
+                columns: &[],
+                classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+                citation: "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, \
+                           1998, doi:10.24432/C50P49",
+            },
+            Builtin::Iris => Facts {
+                name: "iris",
+                title: "150 iris flowers with 4 measures",
+                shape: SampleShape::Vector { len: 4 },
+                columns: &["sepal_length", "sepal_width", "petal_length", "petal_width"],
+                classes: &["setosa", "versicolor", "virginica"],
+                citation: "R. A. Fisher: The use of multiple measurements in taxonomic problems, \
+                           1936, doi:10.1111/j.1469-1809.1936.tb02137.x",
+            },
+            Builtin::BreastCancer => Facts {
+                name: "breast_cancer",
+                title: "569 tumours with 30 measures",
+                shape: SampleShape::Vector { len: 30 },
+                columns: &BREAST_CANCER_COLUMNS,
+                classes: &["malignant", "benign"],
+                citation: "W. Wolberg, O. Mangasarian, N. Street, W. Street: Breast Cancer \
+                           Wisconsin (Diagnostic), 1993, doi:10.24432/C5DW2B",
+            },
+        }
+    }
+}
+
+const BREAST_CANCER_COLUMNS: [&str; 30] = [
+    "mean_radius",
+    "mean_texture",
+    "mean_perimeter",
+    "mean_area",
+    "mean_smoothness",
+    "mean_compactness",
+    "mean_concavity",
+    "mean_concave_points",
+    "mean_symmetry",
+    "mean_fractal_dimension",
+    "radius_error",
+    "texture_error",
+    "perimeter_error",
+    "area_error",
+    "smoothness_error",
+    "compactness_error",
+    "concavity_error",
+    "concave_points_error",
+    "symmetry_error",
+    "fractal_dimension_error",
+    "worst_radius",
+    "worst_texture",
+    "worst_perimeter",
+    "worst_area",
+    "worst_smoothness",
+    "worst_compactness",
+    "worst_concavity",
+    "worst_concave_points",
+    "worst_symmetry",
+    "worst_fractal_dimension",
+];

@@ -1,0 +1,372 @@
+//! Filling and scaling, fitted on the training rows alone and stored. It does not split; see
+//! `prepare.rs` for the order of things.
+//!
+//! To add a scaler: a variant of [`Numeric`] and an arm in `Scaling::fit`. Categorical encoding
+//! would be a table of its own beside `numeric`.
+
+use std::collections::BTreeMap;
+
+use hourglass_core::{ColumnMoments, Matrix, MatrixView, SampleShape};
+use ndarray::Axis;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// How features are cleaned and scaled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
+pub struct PreprocessConfig {
+    /// What to do about missing values.
+    pub missing: Missing,
+    /// How numbers are scaled.
+    pub numeric: Numeric,
+    /// Whether columns that are constant in the training rows are left out.
+    pub drop_constant_columns: bool,
+}
+
+/// What to do about missing values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Missing {
+    /// Stop and say where the first one is.
+    #[default]
+    Error,
+    /// Leave out rows that have one, in every part.
+    DropRows,
+    /// Put a number there.
+    Fill(Fill),
+}
+
+/// The number in place of a missing value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Fill {
+    /// Mean of the column in the training rows.
+    Mean,
+    /// Always the same.
+    Constant {
+        /// Finite.
+        value: f32,
+    },
+}
+
+/// How numbers are scaled. Images are scaled with one pair of numbers for all pixels, tables with
+/// a pair for each column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Numeric {
+    /// As they are.
+    #[default]
+    None,
+    /// Multiplied.
+    Constant {
+        /// Finite and not 0.
+        factor: f32,
+    },
+    /// Smallest training value to the lower end of `range`, largest to the upper end. Other rows
+    /// may lie beyond.
+    MinMax {
+        /// Two finite numbers, the lower one first.
+        range: [f32; 2],
+    },
+    /// Mean 0 and standard deviation 1 in the training rows.
+    Standard,
+}
+
+impl PreprocessConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the way out.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Missing::Fill(Fill::Constant { value }) = self.missing
+            && !value.is_finite()
+        {
+            let field = "preprocess.missing.fill.constant.value";
+            return Err(Error::config(field, format!("is {value}"), "choose a finite number"));
+        }
+        match self.numeric {
+            Numeric::Constant { factor } if !factor.is_finite() || factor == 0.0 => {
+                let field = "preprocess.numeric.constant.factor";
+                let hint = "choose a finite number other than 0, such as 0.00392157 for bytes";
+                Err(Error::config(field, format!("is {factor}"), hint))
+            }
+            Numeric::MinMax { range: [low, high] }
+                if !(low.is_finite() && high.is_finite() && low < high) =>
+            {
+                let field = "preprocess.numeric.min_max.range";
+                let hint = "choose two finite numbers, the lower one first, such as [0.0, 1.0]";
+                Err(Error::config(field, format!("is [{low}, {high}]"), hint))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What was learnt from the training rows: how to treat any row of the same data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessor {
+    feature_names: Vec<String>,
+    /// One number a column in place of a missing value, or `None` where none is allowed.
+    fill: Option<Vec<f32>>,
+    /// Columns that are left out, with the value they had in every training row.
+    constant: BTreeMap<usize, f32>,
+    scaling: Scaling,
+    output_range: [f32; 2],
+}
+
+impl Preprocessor {
+    /// Learns from training rows and treats the whole matrix in place.
+    ///
+    /// # Shapes
+    /// - `matrix`: `(n_samples, n_features)`, the first `n_train` rows for training; NaN only where
+    ///   `config.missing` fills
+    pub(crate) fn fit(
+        matrix: &mut Matrix,
+        n_train: usize,
+        shape: SampleShape,
+        feature_names: Vec<String>,
+        config: &PreprocessConfig,
+    ) -> Result<Self, Error> {
+        let train = matrix.slice(ndarray::s![..n_train, ..]);
+        let fill = match config.missing {
+            Missing::Error | Missing::DropRows => None,
+            Missing::Fill(Fill::Constant { value }) => Some(vec![value; matrix.ncols()]),
+            Missing::Fill(Fill::Mean) => Some(observed_means(train, &feature_names)?),
+        };
+        if let Some(fill) = &fill {
+            fill_missing(matrix, fill);
+        }
+        let moments = ColumnMoments::of(matrix.slice(ndarray::s![..n_train, ..]));
+        let is_constant = |&i: &usize| moments.min[i] == moments.max[i];
+        let n_features = matrix.ncols();
+        let constant: BTreeMap<usize, f32> =
+            (0..n_features).filter(is_constant).map(|i| (i, moments.min[i])).collect();
+        if constant.len() == n_features {
+            return Err(Error::AllConstant { n_features });
+        }
+        let constant = if config.drop_constant_columns { constant } else { BTreeMap::new() };
+        let scaling = Scaling::fit(&moments, shape, config.numeric);
+        let output_range = scaling.output_range(&moments, &constant, config.numeric);
+        let [low, high] = output_range;
+        if !(low.is_finite() && high.is_finite()) {
+            return Err(Error::Overflow { low, high });
+        }
+        let fitted = Preprocessor { feature_names, fill, constant, scaling, output_range };
+        fitted.scale(matrix);
+        Ok(fitted)
+    }
+
+    /// Treats rows as the training rows were treated.
+    ///
+    /// # Shapes
+    /// - `matrix`: `(n_rows, n_features)` as loaded; afterwards `(n_rows, n_kept_features)`
+    ///
+    /// # Errors
+    /// [`Error::Width`]; [`Error::Unfillable`] where a value is infinite, or missing while nothing
+    /// is filled.
+    pub fn transform(&self, matrix: &mut Matrix) -> Result<(), Error> {
+        let expected = self.feature_names.len();
+        if matrix.ncols() != expected {
+            return Err(Error::Width { expected, found: matrix.ncols() });
+        }
+        let fills = self.fill.is_some();
+        let bad = matrix.indexed_iter().find(|(_, v)| v.is_infinite() || (v.is_nan() && !fills));
+        if let Some(((row, column), _)) = bad {
+            let column = self.feature_names[column].clone();
+            return Err(Error::Unfillable { row: row + 1, column });
+        }
+        if let Some(fill) = &self.fill {
+            fill_missing(matrix, fill);
+        }
+        self.scale(matrix);
+        Ok(())
+    }
+
+    /// Takes scaled rows back to the units of the data; columns that were left out come back with
+    /// their training value.
+    ///
+    /// # Shapes
+    /// - `matrix`: `(n_rows, n_kept_features)`; afterwards `(n_rows, n_features)`
+    ///
+    /// # Errors
+    /// [`Error::Width`].
+    pub fn inverse(&self, matrix: &mut Matrix) -> Result<(), Error> {
+        let kept = self.kept_columns();
+        if matrix.ncols() != kept.len() {
+            return Err(Error::Width { expected: kept.len(), found: matrix.ncols() });
+        }
+        if !self.constant.is_empty() {
+            let mut wide = Matrix::zeros((matrix.nrows(), self.feature_names.len()));
+            for (from, &to) in kept.iter().enumerate() {
+                wide.column_mut(to).assign(&matrix.column(from));
+            }
+            *matrix = wide;
+        }
+        let Scaling { center, spread, gain, offset } = &self.scaling;
+        for mut row in matrix.rows_mut() {
+            for ((value, center), spread) in row.iter_mut().zip(center).zip(spread) {
+                *value = (*value - offset) / gain * spread + center;
+            }
+        }
+        for (&column, &value) in &self.constant {
+            matrix.column_mut(column).fill(value);
+        }
+        Ok(())
+    }
+
+    /// Smallest and largest scaled training value over all columns, for the check of a model's
+    /// output activation; exactly `range` after `min_max`. `None` without a column.
+    pub fn output_range(&self) -> Option<(f32, f32)> {
+        let [low, high] = self.output_range;
+        (low <= high).then_some((low, high))
+    }
+
+    /// Names of all columns before any is left out.
+    pub fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    /// Indices of the columns that are kept, in order.
+    pub fn kept_columns(&self) -> Vec<usize> {
+        (0..self.feature_names.len()).filter(|i| !self.constant.contains_key(i)).collect()
+    }
+
+    /// Scales every column, then leaves the constant ones out.
+    fn scale(&self, matrix: &mut Matrix) {
+        if !self.scaling.is_identity() {
+            let Scaling { center, spread, gain, offset } = &self.scaling;
+            for mut row in matrix.rows_mut() {
+                for ((value, center), spread) in row.iter_mut().zip(center).zip(spread) {
+                    *value = (*value - center) / spread * gain + offset;
+                }
+            }
+        }
+        if !self.constant.is_empty() {
+            *matrix = matrix.select(Axis(1), &self.kept_columns());
+        }
+    }
+}
+
+/// `(x - center) / spread * gain + offset`, where `center` and `spread` have a number a column.
+///
+/// It divides, where a factor would be faster, because then the largest training value comes to
+/// the end of the range exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Scaling {
+    center: Vec<f32>,
+    spread: Vec<f32>,
+    gain: f32,
+    offset: f32,
+}
+
+impl Scaling {
+    fn fit(moments: &ColumnMoments, shape: SampleShape, numeric: Numeric) -> Self {
+        let n_features = moments.mean.len();
+        let all = |value: f32| vec![value; n_features];
+        let image = matches!(shape, SampleShape::Image { .. });
+        let (center, spread, gain, offset) = match numeric {
+            Numeric::None => (all(0.0), all(1.0), 1.0, 0.0),
+            Numeric::Constant { factor } => (all(0.0), all(1.0), factor, 0.0),
+            Numeric::MinMax { range: [low, high] } => {
+                let (min, max) = match image {
+                    true => (all(lowest(&moments.min)), all(highest(&moments.max))),
+                    false => (moments.min.clone(), moments.max.clone()),
+                };
+                let spread = min.iter().zip(&max).map(|(min, max)| max - min).collect();
+                (min, spread, high - low, low)
+            }
+            Numeric::Standard if image => {
+                let (mean, std) = pooled(moments);
+                (all(mean as f32), all(std as f32), 1.0, 0.0)
+            }
+            Numeric::Standard => {
+                let mean = moments.mean.iter().map(|&mean| mean as f32).collect();
+                let std = moments.std.iter().map(|&std| std as f32).collect();
+                (mean, std, 1.0, 0.0)
+            }
+        };
+        // A constant column has no spread: it is only moved, as in scikit-learn.
+        let spread = (0..n_features)
+            .map(|i| match moments.min[i] == moments.max[i] && !image {
+                true => 1.0,
+                false => spread[i],
+            })
+            .collect();
+        Scaling { center, spread, gain, offset }
+    }
+
+    fn is_identity(&self) -> bool {
+        let Scaling { center, spread, gain, offset } = self;
+        (*gain, *offset) == (1.0, 0.0)
+            && center.iter().all(|&center| center == 0.0)
+            && spread.iter().all(|&spread| spread == 1.0)
+    }
+
+    /// Smallest and largest scaled training value of the columns that are kept.
+    fn output_range(
+        &self,
+        moments: &ColumnMoments,
+        dropped: &BTreeMap<usize, f32>,
+        numeric: Numeric,
+    ) -> [f32; 2] {
+        if let Numeric::MinMax { range } = numeric {
+            return range;
+        }
+        let scaled = |value: f32, i: usize| {
+            (value - self.center[i]) / self.spread[i] * self.gain + self.offset
+        };
+        let ends = (0..moments.min.len())
+            .filter(|i| !dropped.contains_key(i))
+            .flat_map(|i| [scaled(moments.min[i], i), scaled(moments.max[i], i)]);
+        ends.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], end| {
+            [low.min(end), high.max(end)]
+        })
+    }
+}
+
+/// Mean and standard deviation of all values of all columns.
+fn pooled(moments: &ColumnMoments) -> (f64, f64) {
+    let n_features = moments.mean.len() as f64;
+    let mean = moments.mean.iter().sum::<f64>() / n_features;
+    let variance = moments.mean.iter().zip(&moments.std);
+    let variance: f64 = variance.map(|(m, s)| s * s + (m - mean) * (m - mean)).sum();
+    (mean, (variance / n_features).sqrt())
+}
+
+fn lowest(values: &[f32]) -> f32 {
+    values.iter().copied().fold(f32::INFINITY, f32::min)
+}
+
+fn highest(values: &[f32]) -> f32 {
+    values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Mean of what is there, column by column.
+fn observed_means(train: MatrixView<'_>, names: &[String]) -> Result<Vec<f32>, Error> {
+    let mut sums = vec![(0.0_f64, 0_usize); train.ncols()];
+    for row in train.rows() {
+        for (value, (sum, count)) in row.iter().zip(&mut sums) {
+            if !value.is_nan() {
+                *sum += f64::from(*value);
+                *count += 1;
+            }
+        }
+    }
+    let means = sums.into_iter().zip(names).map(|((sum, count), name)| match count {
+        0 => Err(Error::NothingToFillFrom { column: name.clone() }),
+        count => Ok((sum / count as f64) as f32),
+    });
+    means.collect()
+}
+
+fn fill_missing(matrix: &mut Matrix, fill: &[f32]) {
+    for mut row in matrix.rows_mut() {
+        for (value, &fill) in row.iter_mut().zip(fill) {
+            if value.is_nan() {
+                *value = fill;
+            }
+        }
+    }
+}
