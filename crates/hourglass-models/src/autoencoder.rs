@@ -74,11 +74,5 @@ pub trait Autoencoder: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::InputWidth`].
-    fn loss(
-        &self,
-        input: &Tensor,
-        target: &Tensor,
-        loss: Loss,
-        phase: Phase,
-    ) -> Result<LossParts>;
+    fn loss(&self, input: &Tensor, target: &Tensor, loss: Loss, phase: Phase) -> Result<LossParts>;
 }

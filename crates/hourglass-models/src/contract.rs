@@ -61,7 +61,12 @@ fn every_parameter_gets_a_finite_gradient() {
         loss.total.backward().unwrap();
         for parameter in model.parameters() {
             let gradient = parameter.gradient().unwrap_or_default();
-            assert!(gradient.iter().all(|g| g.is_finite()), "{} {}", config.kind(), parameter.name());
+            assert!(
+                gradient.iter().all(|g| g.is_finite()),
+                "{} {}",
+                config.kind(),
+                parameter.name()
+            );
             assert!(gradient.iter().any(|g| *g != 0.0), "{} {}", config.kind(), parameter.name());
         }
     }

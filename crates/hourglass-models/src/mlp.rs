@@ -264,13 +264,7 @@ impl Autoencoder for Mlp {
         self.decode(&self.latent(input, select)?, select, false)
     }
 
-    fn loss(
-        &self,
-        input: &Tensor,
-        target: &Tensor,
-        loss: Loss,
-        phase: Phase,
-    ) -> Result<LossParts> {
+    fn loss(&self, input: &Tensor, target: &Tensor, loss: Loss, phase: Phase) -> Result<LossParts> {
         self.check_width(input)?;
         let select = self.select(phase);
         let latent = self.latent(input, select)?;

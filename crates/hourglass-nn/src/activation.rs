@@ -53,9 +53,9 @@ impl Activation {
             Activation::Relu => map(values, |x| x.max(0.0)),
             Activation::LeakyRelu => map(values, |x| if x > 0.0 { x } else { LEAK * x }),
             Activation::Elu => map(values, |x| if x > 0.0 { x } else { x.exp_m1() }),
-            Activation::Selu => map(values, |x| {
-                SELU_SCALE * if x > 0.0 { x } else { SELU_ALPHA * x.exp_m1() }
-            }),
+            Activation::Selu => {
+                map(values, |x| SELU_SCALE * if x > 0.0 { x } else { SELU_ALPHA * x.exp_m1() })
+            }
             Activation::Sigmoid => map(values, |x| 1.0 / (1.0 + (-x).exp())),
             Activation::Tanh => map(values, f32::tanh),
             Activation::Softplus => map(values, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),

@@ -111,8 +111,7 @@ mod tests {
             let values = corrupted(1);
             assert_eq!(values, corrupted(1));
             assert_ne!(values, corrupted(2));
-            let share =
-                |v: f32| values.iter().filter(|&&x| x == v).count() as f64 / n as f64;
+            let share = |v: f32| values.iter().filter(|&&x| x == v).count() as f64 / n as f64;
             match corruption {
                 Corruption::Gaussian { .. } => {
                     let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n as f64;

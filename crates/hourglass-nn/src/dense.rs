@@ -3,7 +3,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Shape, Tensor};
 use hourglass_core::linalg::{block_product, matmul, matmul_into};
-use hourglass_core::{Matrix, MatrixView, Seed};
+use hourglass_core::{Matrix, Seed};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -294,8 +294,8 @@ impl DenseOp {
         };
         let dst = ArrayViewMut2::from_shape((rows.ncols(), columns.ncols()), &mut buffer.values)
             .expect("the gradient has the shape of the weight");
-        let sparse = self.sparse_input
-            || (self.order == WeightOrder::OutIn && self.select != Select::All);
+        let sparse =
+            self.sparse_input || (self.order == WeightOrder::OutIn && self.select != Select::All);
         if sparse {
             sparse_outer(dst, rows, columns, keep);
         } else {
@@ -347,23 +347,27 @@ fn sparse_outer(
 ) {
     let n_units = dst.nrows();
     let block = n_units.div_ceil(UNIT_BLOCKS).max(1);
-    dst.axis_chunks_iter_mut(Axis(0), block).into_par_iter().enumerate().for_each(|(i, mut dst)| {
-        if keep == 0.0 {
-            dst.fill(0.0);
-        }
-        let units = i * block..(i * block + dst.nrows());
-        wide(|| {
-            for (row, column) in rows.slice(s![.., units]).rows().into_iter().zip(columns.rows()) {
-                let column = column.to_slice().expect("rows are contiguous");
-                for (unit, &value) in row.iter().enumerate() {
-                    if value != 0.0 {
-                        let mut dst = dst.row_mut(unit);
-                        add_scaled(dst.as_slice_mut().expect("contiguous"), value, column);
+    dst.axis_chunks_iter_mut(Axis(0), block).into_par_iter().enumerate().for_each(
+        |(i, mut dst)| {
+            if keep == 0.0 {
+                dst.fill(0.0);
+            }
+            let units = i * block..(i * block + dst.nrows());
+            wide(|| {
+                for (row, column) in
+                    rows.slice(s![.., units]).rows().into_iter().zip(columns.rows())
+                {
+                    let column = column.to_slice().expect("rows are contiguous");
+                    for (unit, &value) in row.iter().enumerate() {
+                        if value != 0.0 {
+                            let mut dst = dst.row_mut(unit);
+                            add_scaled(dst.as_slice_mut().expect("contiguous"), value, column);
+                        }
                     }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
 }
 
 /// `grad * weight^T` at the entries where `input` is not zero, zero elsewhere.

@@ -30,7 +30,9 @@ pub use dense::{Dense, Select, WeightOrder};
 pub use error::Error;
 pub use init::Init;
 pub use loss::Loss;
-pub use optimizer::{AdamConfig, Optimizer, OptimizerConfig, OptimizerState, RmspropConfig, SgdConfig};
+pub use optimizer::{
+    AdamConfig, Optimizer, OptimizerConfig, OptimizerState, RmspropConfig, SgdConfig,
+};
 pub use parameter::{Parameter, clip_by_norm, global_norm};
 pub use penalty::ActivityPenalty;
 pub use schedule::{Schedule, ScheduleConfig, ScheduleState};

@@ -149,9 +149,7 @@ impl OptimizerConfig {
                 c.epsilon,
                 c.weight_decay,
             ),
-            OptimizerConfig::Sgd(c) => {
-                (&[("optimizer.momentum", c.momentum)], 1.0, c.weight_decay)
-            }
+            OptimizerConfig::Sgd(c) => (&[("optimizer.momentum", c.momentum)], 1.0, c.weight_decay),
             OptimizerConfig::Rmsprop(c) => {
                 (&[("optimizer.alpha", c.alpha)], c.epsilon, c.weight_decay)
             }
@@ -165,7 +163,11 @@ impl OptimizerConfig {
             return Err(Error::hyperparameter("optimizer.epsilon", epsilon, "above 0"));
         }
         if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return Err(Error::hyperparameter("optimizer.weight_decay", weight_decay, "0 or above"));
+            return Err(Error::hyperparameter(
+                "optimizer.weight_decay",
+                weight_decay,
+                "0 or above",
+            ));
         }
         Ok(())
     }
@@ -290,8 +292,17 @@ enum Update {
         shrink: f32,
         penalty: f32,
     },
-    Sgd { rate: f32, momentum: f32, penalty: f32 },
-    Rmsprop { rate: f32, alpha: f32, epsilon: f32, penalty: f32 },
+    Sgd {
+        rate: f32,
+        momentum: f32,
+        penalty: f32,
+    },
+    Rmsprop {
+        rate: f32,
+        alpha: f32,
+        epsilon: f32,
+        penalty: f32,
+    },
 }
 
 impl Update {

@@ -137,9 +137,7 @@ impl<F: FnOnce(&mut [f32], &mut [f32])> InplaceOp1 for InPlace<'_, F> {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let CpuStorage::F32(values) = storage else {
-            candle_core::bail!("parameters are f32")
-        };
+        let CpuStorage::F32(values) = storage else { candle_core::bail!("parameters are f32") };
         let Some((start, end)) = layout.contiguous_offsets() else {
             candle_core::bail!("parameters are contiguous")
         };

@@ -101,9 +101,8 @@ impl CustomOp1 for PenaltyOp {
         let gradient = with_view(latent, |latent| {
             let scale = scale / latent.nrows() as f32;
             match self.0 {
-                ActivityPenalty::L1 { weight } => latent.mapv(|value| {
-                    if value == 0.0 { 0.0 } else { scale * weight * value.signum() }
-                }),
+                ActivityPenalty::L1 { weight } => latent
+                    .mapv(|value| if value == 0.0 { 0.0 } else { scale * weight * value.signum() }),
                 ActivityPenalty::Kl { weight, target } => {
                     let slopes: Vec<f32> = mean_rates(latent)
                         .into_iter()

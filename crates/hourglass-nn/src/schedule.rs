@@ -150,7 +150,8 @@ mod tests {
         // [s.get_last_lr() after k steps for k in 0, 1, 5, 9]
         let cosine = Schedule::new(ScheduleConfig::Cosine { floor: 0.0 }, 1.0, 10);
         let step = Schedule::new(ScheduleConfig::Step { every_epochs: 3, factor: 0.5 }, 1.0, 10);
-        let table = [(0.0, 1.0, 1.0), (1.0, 0.975_528, 1.0), (5.0, 0.5, 0.5), (9.0, 0.024_472, 0.125)];
+        let table =
+            [(0.0, 1.0, 1.0), (1.0, 0.975_528, 1.0), (5.0, 0.5, 0.5), (9.0, 0.024_472, 0.125)];
         for (epoch, of_cosine, of_step) in table {
             assert!((cosine.rate(epoch) - of_cosine).abs() < 1e-6, "cosine at {epoch}");
             assert!((step.rate(epoch) - of_step).abs() < 1e-12, "step at {epoch}");

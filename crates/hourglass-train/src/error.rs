@@ -1,0 +1,76 @@
+//! What can go wrong while training.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A model operation failed.
+    #[error(transparent)]
+    Model(#[from] hourglass_models::Error),
+    /// An operation failed, or a checkpoint can't be written or read.
+    #[error(transparent)]
+    Nn(#[from] hourglass_nn::Error),
+    /// candle refused an operation.
+    #[error("tensor operation failed")]
+    Candle(#[from] candle_core::Error),
+    /// A hyperparameter is outside its range.
+    #[error("`{key}` is {value}, but must be {range}")]
+    Config {
+        /// Path of the key, relative to `[train]`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// The range allowed.
+        range: String,
+    },
+    /// There is nothing to train or to validate on.
+    #[error("the {part} part has no rows")]
+    Empty {
+        /// Which part.
+        part: &'static str,
+    },
+    /// The loss is NaN or infinite.
+    #[error(
+        "the loss became {value} in epoch {epoch}, step {step}; first found in {place}\n\
+         hint: {hint}"
+    )]
+    NotFinite {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step in the epoch, counted from 1.
+        step: usize,
+        /// The loss.
+        value: f32,
+        /// The first tensor that isn't finite.
+        place: String,
+        /// Likely causes and ways out.
+        hint: String,
+    },
+    /// Ctrl-C.
+    #[error("interrupted in epoch {epoch}, after step {step}")]
+    Interrupted {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Steps finished in it.
+        step: usize,
+        /// Where the state was saved, if anywhere.
+        checkpoint: Option<PathBuf>,
+    },
+    /// The telemetry file can't be written.
+    #[error("can't write `{}`", path.display())]
+    Telemetry {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A checkpoint is from another version or another model.
+    #[error("the checkpoint `{}` can't be resumed: {reason}\nhint: delete it, or use `--force`", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}

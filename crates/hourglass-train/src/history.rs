@@ -1,0 +1,51 @@
+//! What a training run leaves behind, apart from the weights; no timings, so that it can be
+//! compared bit for bit.
+
+use serde::{Deserialize, Serialize};
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean of what was minimised, over the rows of the epoch, while the weights changed.
+    pub train_loss: f64,
+    /// The same on the validation rows, after the epoch.
+    pub validation_loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Norm of all gradients in the last step, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// All epochs were run.
+    Finished,
+    /// The validation loss stopped falling; the best weights were restored.
+    EarlyStopping,
+}
+
+/// Reconstructions of the watched samples at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Epochs finished.
+    pub epoch: usize,
+    /// One row a watched sample: those of the training part first, then those of validation.
+    pub reconstructions: Vec<Vec<f32>>,
+}
+
+/// A finished training run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Every epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// Epoch with the lowest validation loss, counted from 1.
+    pub best_epoch: usize,
+    /// Why training ended; `None` while it runs.
+    pub stopped: Option<Stopped>,
+    /// Reconstructions of the watched samples over the epochs.
+    pub snapshots: Vec<Snapshot>,
+}
