@@ -1,0 +1,286 @@
+//! One pass over the rows: scores, losses, gradient.
+//!
+//! The rows are cut into chunks that stay in a core's cache between the product with the weights
+//! and the product with the derivatives, so that the matrix is read from memory once a pass. The
+//! chunks go to a fixed number of groups, each with sums of its own that are added in order, so
+//! that the bits don't depend on the number of threads. The matrix is never copied.
+
+use std::ops::Range;
+
+use hourglass_core::linalg::block_product;
+use hourglass_core::{Matrix, MatrixView};
+use ndarray::{ArrayViewMut2, s};
+use rayon::prelude::*;
+
+use super::Loss;
+use crate::estimator::argmax;
+use crate::sparse::SparseRows;
+
+/// Groups of chunks, whatever the number of threads: more than that many threads don't help.
+const N_GROUPS: usize = 16;
+
+/// Values of a chunk: 512 KiB, half a core's second-level cache.
+const CHUNK_VALUES: usize = 128 << 10;
+
+/// Scores are stored with this many columns or a multiple, so that loops over classes are whole
+/// vector instructions.
+const LANES: usize = 8;
+
+/// Weights of all classes, in the layout of the pass.
+pub(crate) struct Weights {
+    /// `(n_features, padded)`; columns from `n_classes` on are zero.
+    matrix: Matrix,
+    intercept: Vec<f32>,
+    n_classes: usize,
+}
+
+impl Weights {
+    /// # Shapes
+    /// - `theta`: `(n_features + 1) * n_classes`, feature by feature, the intercepts last
+    pub fn new(theta: &[f64], n_classes: usize) -> Self {
+        let n_features = theta.len() / n_classes - 1;
+        let padded = n_classes.next_multiple_of(LANES);
+        let mut matrix = Matrix::zeros((n_features, padded));
+        let (features, last) = theta.split_at(n_features * n_classes);
+        for (mut row, values) in matrix.outer_iter_mut().zip(features.chunks_exact(n_classes)) {
+            row.iter_mut().zip(values).for_each(|(weight, &value)| *weight = value as f32);
+        }
+        let mut intercept = vec![0.0; padded];
+        intercept.iter_mut().zip(last).for_each(|(weight, &value)| *weight = value as f32);
+        Weights { matrix, intercept, n_classes }
+    }
+
+    pub fn n_features(&self) -> usize {
+        self.matrix.nrows()
+    }
+
+    fn padded(&self) -> usize {
+        self.matrix.ncols()
+    }
+}
+
+/// The rows that a linear model is fitted on.
+pub(crate) enum Design<'a> {
+    /// As they are.
+    Dense(MatrixView<'a>),
+    /// As what differs from the columns' usual values.
+    Sparse(SparseRows),
+}
+
+impl<'a> Design<'a> {
+    pub fn of(x: MatrixView<'a>) -> Self {
+        match SparseRows::detect(x) {
+            Some(rows) => Design::Sparse(rows),
+            None => Design::Dense(x),
+        }
+    }
+
+    pub fn n_features(&self) -> usize {
+        match self {
+            Design::Dense(x) => x.ncols(),
+            Design::Sparse(rows) => rows.background.len(),
+        }
+    }
+
+    /// Sum of the rows' losses and its gradient, laid out as `theta` in [`Weights::new`].
+    pub fn evaluate<L: Loss>(
+        &self,
+        rows: Range<usize>,
+        classes: &[u32],
+        weights: &Weights,
+    ) -> (f64, Vec<f64>) {
+        let (n_features, padded, n_classes) =
+            (weights.n_features(), weights.padded(), weights.n_classes);
+        let base = self.base_scores(weights);
+        let sums = self.for_groups(rows, padded, |chunks, scores| {
+            let mut loss = 0.0;
+            let mut gradient = Matrix::zeros((n_features, padded));
+            let mut intercept = vec![0.0_f64; n_classes];
+            for chunk in chunks {
+                let mut scores = scores.slice_mut(s![..chunk.len(), ..]);
+                self.scores(chunk.clone(), weights, &base, scores.view_mut());
+                for (mut row, &class) in scores.outer_iter_mut().zip(&classes[chunk.clone()]) {
+                    let row = row.as_slice_mut().expect("the score buffer is row-major");
+                    loss += f64::from(L::differentiate(&mut row[..n_classes], class as usize));
+                    row[n_classes..].fill(0.0);
+                    intercept.iter_mut().zip(&*row).for_each(|(sum, &d)| *sum += f64::from(d));
+                }
+                self.accumulate(chunk, scores.view(), &mut gradient);
+            }
+            (loss, gradient, intercept)
+        });
+        let mut loss = 0.0;
+        let mut gradient = vec![0.0; (n_features + 1) * n_classes];
+        let (features, last) = gradient.split_at_mut(n_features * n_classes);
+        for (group_loss, group_gradient, group_intercept) in sums {
+            loss += group_loss;
+            last.iter_mut().zip(&group_intercept).for_each(|(sum, value)| *sum += value);
+            for (sums, values) in
+                features.chunks_exact_mut(n_classes).zip(group_gradient.outer_iter())
+            {
+                sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+            }
+        }
+        if let Design::Sparse(sparse) = self {
+            for (sums, &usual) in features.chunks_exact_mut(n_classes).zip(&sparse.background) {
+                sums.iter_mut().zip(&*last).for_each(|(sum, d)| *sum += f64::from(usual) * d);
+            }
+        }
+        (loss, gradient)
+    }
+
+    /// The rows' mean second derivative of the loss.
+    pub fn curvatures<L: Loss>(
+        &self,
+        rows: Range<usize>,
+        classes: &[u32],
+        weights: &Weights,
+    ) -> Vec<f32> {
+        self.map_scores(rows, weights, |row, scores| L::curvature(scores, classes[row] as usize))
+    }
+
+    /// The class of the largest score.
+    pub fn predict(&self, rows: Range<usize>, weights: &Weights) -> Vec<u32> {
+        self.map_scores(rows, weights, |_, scores| argmax(scores))
+    }
+
+    /// Adds nothing, copies row `row` into `target`.
+    pub fn copy_row(&self, row: usize, target: &mut [f32]) {
+        match self {
+            Design::Dense(x) => {
+                target.iter_mut().zip(x.row(row)).for_each(|(target, &value)| *target = value);
+            }
+            Design::Sparse(sparse) => {
+                target.copy_from_slice(&sparse.background);
+                let (columns, values) = sparse.row(row);
+                for (&column, &value) in columns.iter().zip(values) {
+                    target[column as usize] += value;
+                }
+            }
+        }
+    }
+
+    fn map_scores<T: Send>(
+        &self,
+        rows: Range<usize>,
+        weights: &Weights,
+        result: impl Fn(usize, &mut [f32]) -> T + Sync,
+    ) -> Vec<T> {
+        let base = self.base_scores(weights);
+        let groups = self.for_groups(rows, weights.padded(), |chunks, scores| {
+            let mut results = Vec::new();
+            for chunk in chunks {
+                let mut scores = scores.slice_mut(s![..chunk.len(), ..]);
+                self.scores(chunk.clone(), weights, &base, scores.view_mut());
+                for (mut values, row) in scores.outer_iter_mut().zip(chunk) {
+                    let values = values.as_slice_mut().expect("the score buffer is row-major");
+                    results.push(result(row, &mut values[..weights.n_classes]));
+                }
+            }
+            results
+        });
+        groups.into_iter().flatten().collect()
+    }
+
+    /// Cuts the rows into chunks and the chunks into groups, by their number alone.
+    fn for_groups<T: Send>(
+        &self,
+        rows: Range<usize>,
+        padded: usize,
+        work: impl Fn(&mut dyn Iterator<Item = Range<usize>>, &mut Matrix) -> T + Sync,
+    ) -> Vec<T> {
+        let chunk = (CHUNK_VALUES / self.n_features()).clamp(32, 512);
+        let group = rows.len().div_ceil(chunk).div_ceil(N_GROUPS).max(1) * chunk;
+        let starts: Vec<usize> = rows.clone().step_by(group).collect();
+        starts
+            .into_par_iter()
+            .map(|start| {
+                let end = (start + group).min(rows.end);
+                let mut chunks =
+                    (start..end).step_by(chunk).map(|first| first..(first + chunk).min(end));
+                work(&mut chunks, &mut Matrix::zeros((chunk, padded)))
+            })
+            .collect()
+    }
+
+    /// The scores of a row that equals the background: the intercepts where there is none.
+    fn base_scores(&self, weights: &Weights) -> Vec<f32> {
+        let mut base: Vec<f64> = weights.intercept.iter().copied().map(f64::from).collect();
+        if let Design::Sparse(sparse) = self {
+            for (row, &usual) in weights.matrix.outer_iter().zip(&sparse.background) {
+                base.iter_mut().zip(row).for_each(|(b, &w)| *b += f64::from(usual) * f64::from(w));
+            }
+        }
+        base.into_iter().map(|value| value as f32).collect()
+    }
+
+    fn scores(
+        &self,
+        rows: Range<usize>,
+        weights: &Weights,
+        base: &[f32],
+        mut scores: ArrayViewMut2<'_, f32>,
+    ) {
+        for mut row in scores.outer_iter_mut() {
+            row.iter_mut().zip(base).for_each(|(score, &value)| *score = value);
+        }
+        match self {
+            Design::Dense(x) => {
+                let n = weights.n_classes;
+                block_product(
+                    scores.slice_mut(s![.., ..n]),
+                    x.slice(s![rows, ..]),
+                    weights.matrix.slice(s![.., ..n]),
+                    1.0,
+                );
+            }
+            Design::Sparse(sparse) => {
+                let matrix = weights.matrix.as_slice().expect("built row-major");
+                for (mut target, row) in scores.outer_iter_mut().zip(rows) {
+                    let target = target.as_slice_mut().expect("the score buffer is row-major");
+                    let (columns, values) = sparse.row(row);
+                    for (&column, &value) in columns.iter().zip(values) {
+                        let source = &matrix[column as usize * target.len()..][..target.len()];
+                        add_scaled(target, value, source);
+                    }
+                }
+            }
+        }
+    }
+
+    fn accumulate(&self, rows: Range<usize>, derivatives: MatrixView<'_>, gradient: &mut Matrix) {
+        match self {
+            Design::Dense(x) => {
+                block_product(
+                    gradient.view_mut(),
+                    x.slice(s![rows, ..]).reversed_axes(),
+                    derivatives,
+                    1.0,
+                );
+            }
+            Design::Sparse(sparse) => {
+                let padded = derivatives.ncols();
+                let gradient = gradient.as_slice_mut().expect("built row-major");
+                for (source, row) in derivatives.outer_iter().zip(rows) {
+                    let source = source.to_slice().expect("the score buffer is row-major");
+                    let (columns, values) = sparse.row(row);
+                    for (&column, &value) in columns.iter().zip(values) {
+                        let target = &mut gradient[column as usize * padded..][..padded];
+                        add_scaled(target, value, source);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `target += factor * source`, both a multiple of [`LANES`] long.
+fn add_scaled(target: &mut [f32], factor: f32, source: &[f32]) {
+    let (targets, _) = target.as_chunks_mut::<LANES>();
+    let (sources, _) = source.as_chunks::<LANES>();
+    for (target, source) in targets.iter_mut().zip(sources) {
+        for lane in 0..LANES {
+            target[lane] += factor * source[lane];
+        }
+    }
+}
