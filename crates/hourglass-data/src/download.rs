@@ -46,8 +46,8 @@ impl Patience {
 /// `.part` file, from which the next one goes on.
 ///
 /// # Errors
-/// [`Error::NotHere`] when `locations.offline` is set, [`Error::Download`] when every mirror failed,
-/// [`Error::Io`] when the file can't be written, [`Error::Interrupted`].
+/// [`Error::NotHere`] when `locations.offline` is set, [`Error::Download`] when every mirror
+/// failed, [`Error::Io`] when the file can't be written, [`Error::Interrupted`].
 pub fn download(
     entry: &Entry,
     locations: &Locations,
@@ -293,4 +293,345 @@ fn continues_at(response: &ureq::http::Response<ureq::Body>, have: u64) -> bool 
 
 fn length(part: &File, path: &Path) -> Result<u64, Error> {
     Ok(part.metadata().map_err(Error::io("read", path))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::{Arc, Mutex};
+
+    use hourglass_core::Silent;
+
+    use super::*;
+    use crate::catalog::{Checksum, find};
+    use crate::config::{Builtin, BuiltinSource, OfflineConfig};
+    use crate::content::gzip;
+    use crate::resolve::settle_catalog;
+
+    /// What a mirror of the test does with a request for bytes from `start` on.
+    #[derive(Clone, Copy)]
+    enum Behaviour {
+        /// Sends the file, from the byte asked for on.
+        Serve,
+        /// Sends the whole file whatever is asked for.
+        IgnoreRange,
+        /// Sends half of what it announces, then hangs up.
+        Truncate,
+        /// Sends bytes of another file.
+        Lie,
+        NotFound,
+        /// Takes the request and never answers.
+        Hang,
+    }
+
+    /// A mirror on this machine; the requests are kept as `FILE from BYTE`.
+    struct Mirror {
+        url: String,
+        requests: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Mirror {
+        fn start(behaviour: Behaviour, file: Vec<u8>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let requests = Arc::new(Mutex::new(Vec::new()));
+            let kept = Arc::clone(&requests);
+            std::thread::spawn(move || {
+                let mut open = Vec::new();
+                for stream in listener.incoming().flatten() {
+                    if let Some(hanging) = answer(stream, behaviour, &file, &kept) {
+                        open.push(hanging);
+                    }
+                }
+            });
+            Mirror { url, requests }
+        }
+
+        fn requests(&self) -> Vec<String> {
+            self.requests.lock().unwrap().clone()
+        }
+    }
+
+    fn answer(
+        mut stream: TcpStream,
+        behaviour: Behaviour,
+        file: &[u8],
+        kept: &Mutex<Vec<String>>,
+    ) -> Option<TcpStream> {
+        let (mut path, mut start) = (String::new(), 0);
+        for line in BufReader::new(&stream).lines() {
+            let line = line.ok()?;
+            if let Some(rest) = line.strip_prefix("GET /") {
+                path = rest.split(' ').next()?.to_owned();
+            }
+            if let Some(range) = line.to_lowercase().strip_prefix("range: bytes=") {
+                start = range.trim_end_matches('-').parse().ok()?;
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        kept.lock().unwrap().push(format!("{path} from {start}"));
+        let lie = gzip(b"something else");
+        let (status, body) = match behaviour {
+            Behaviour::Hang => return Some(stream),
+            Behaviour::NotFound => ("404 Not Found", &b"no"[..]),
+            Behaviour::Lie => ("200 OK", &lie[..]),
+            Behaviour::IgnoreRange => ("200 OK", file),
+            Behaviour::Serve | Behaviour::Truncate if start == 0 => ("200 OK", file),
+            _ if start >= file.len() => ("416 Range Not Satisfiable", &b""[..]),
+            _ => ("206 Partial Content", &file[start..]),
+        };
+        let range = format!("content-range: bytes {start}-{}/{}\r\n", file.len(), file.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{}\r\n",
+            body.len(),
+            if status.starts_with("206") { range.as_str() } else { "" },
+        );
+        let sent = match behaviour {
+            Behaviour::Truncate => &body[..body.len() / 2],
+            _ => body,
+        };
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(sent).ok()?;
+        None
+    }
+
+    /// SHA-256 as `content` computes it.
+    fn sha256(bytes: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), bytes).unwrap();
+        content::read(&dir.path().join("x"), None).unwrap().file.sha256
+    }
+
+    fn payload() -> Vec<u8> {
+        // Noise, so that gzip doesn't shrink it to nothing.
+        (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    struct Case {
+        dir: tempfile::TempDir,
+        entry: Entry,
+        packed: Vec<u8>,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let mut entry = find("mnist").unwrap();
+            entry.name = "tiny".into();
+            entry.files.truncate(1);
+            entry.files[0].name = "numbers".into();
+            entry.files[0].sha256 = Some(sha256(&payload()));
+            entry.mirrors.clear();
+            Case { dir: tempfile::tempdir().unwrap(), entry, packed: gzip(&payload()) }
+        }
+
+        fn mirror(&mut self, behaviour: Behaviour) -> Mirror {
+            let mirror = Mirror::start(behaviour, self.packed.clone());
+            self.entry.mirrors.push(mirror.url.clone());
+            mirror
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join("tiny").join(name)
+        }
+
+        fn leave_part(&self, bytes: &[u8]) {
+            std::fs::create_dir_all(self.dir.path().join("tiny")).unwrap();
+            std::fs::write(self.path("numbers.gz.part"), bytes).unwrap();
+        }
+
+        fn run(&self) -> Result<Vec<PathBuf>, Error> {
+            self.run_with(&Interrupt::new())
+        }
+
+        fn run_with(&self, interrupt: &Interrupt) -> Result<Vec<PathBuf>, Error> {
+            let patience = Patience {
+                response: Duration::from_millis(300),
+                read: Duration::from_millis(300),
+                ..Patience::USUAL
+            };
+            let locations = Locations {
+                data_dirs: Vec::new(),
+                download_dir: self.dir.path().to_path_buf(),
+                offline: false,
+            };
+            Ok(obtain(&self.entry, &locations, patience, &Silent, interrupt)?.files)
+        }
+
+        /// The file is whole under its final name, and nothing else is left.
+        fn assert_whole(&self) {
+            let path = self.path("numbers.gz");
+            assert_eq!(self.run().unwrap(), std::slice::from_ref(&path));
+            assert_eq!(content::read(&path, None).unwrap().bytes, payload());
+            assert!(!self.path("numbers.gz.part").exists());
+        }
+    }
+
+    #[test]
+    fn a_file_is_fetched_once() {
+        let mut case = Case::new();
+        let mirror = case.mirror(Behaviour::Serve);
+        case.assert_whole();
+        case.assert_whole();
+        assert_eq!(mirror.requests(), ["numbers.gz from 0"]);
+    }
+
+    #[test]
+    fn the_next_mirror_helps_where_one_fails() {
+        for behaviour in [Behaviour::NotFound, Behaviour::Lie, Behaviour::Hang, Behaviour::Truncate]
+        {
+            let mut case = Case::new();
+            let first = case.mirror(behaviour);
+            let second = case.mirror(Behaviour::Serve);
+            case.assert_whole();
+            assert_eq!(first.requests(), ["numbers.gz from 0"]);
+            let start = match behaviour {
+                Behaviour::Truncate => case.packed.len() / 2,
+                _ => 0,
+            };
+            assert_eq!(second.requests(), [format!("numbers.gz from {start}")]);
+        }
+    }
+
+    #[test]
+    fn a_partial_file_is_continued() {
+        let mut case = Case::new();
+        let mirror = case.mirror(Behaviour::Serve);
+        case.leave_part(&case.packed[..1000]);
+        case.assert_whole();
+        assert_eq!(mirror.requests(), ["numbers.gz from 1000"]);
+    }
+
+    #[test]
+    fn a_mirror_without_ranges_sends_everything_again() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::IgnoreRange);
+        case.leave_part(&case.packed[..1000]);
+        case.assert_whole();
+    }
+
+    #[test]
+    fn a_partial_file_of_something_else_is_started_anew() {
+        for part in [vec![1; 1000], vec![1; 1_000_000]] {
+            let mut case = Case::new();
+            let mirror = case.mirror(Behaviour::Serve);
+            case.leave_part(&part);
+            case.assert_whole();
+            assert_eq!(mirror.requests().last().unwrap(), "numbers.gz from 0");
+        }
+    }
+
+    #[test]
+    fn a_whole_partial_file_is_enough() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::Serve);
+        case.leave_part(&case.packed);
+        case.assert_whole();
+    }
+
+    #[test]
+    fn a_mirror_that_keeps_breaking_off_is_asked_again_while_it_sends_something() {
+        let mut case = Case::new();
+        let mirror = case.mirror(Behaviour::Truncate);
+        let error = case.run().unwrap_err().to_string();
+        assert!(error.contains("breaks off after") || error.contains("stops after"), "{error}");
+        assert_eq!(mirror.requests().len(), ROUNDS);
+        assert!(case.path("numbers.gz.part").exists() && !case.path("numbers.gz").exists());
+        case.mirror(Behaviour::Serve);
+        case.assert_whole();
+    }
+
+    #[test]
+    fn failure_names_every_mirror() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::NotFound);
+        case.mirror(Behaviour::Lie);
+        case.mirror(Behaviour::Hang);
+        // Nobody listens on this port any more.
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        case.entry.mirrors.push(format!("http://{closed}"));
+        let started = Instant::now();
+        let error = case.run().unwrap_err().to_string();
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let expected = sha256(&payload());
+        for said in [
+            "`numbers` of `tiny` could not be downloaded",
+            "answers 404 Not Found",
+            &format!(
+                "sends another file: SHA-256 of the uncompressed content should be `{expected}"
+            ),
+            "timeout",
+            "refused",
+            "hint: fetch it by other means and put it into `",
+        ] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        assert!(!case.path("numbers.gz").exists() && !case.path("numbers.gz.part").exists());
+    }
+
+    #[test]
+    fn a_checksum_of_the_gzip_file_is_enough() {
+        let mut case = Case::new();
+        let file = &mut case.entry.files[0];
+        file.sha256 = None;
+        let packed_sum = sha256_of_packed(&case.packed);
+        file.gzip_sha256 = Some(packed_sum.clone());
+        assert_eq!(file.checksum(), Some(Checksum::Gzip(packed_sum)));
+        case.mirror(Behaviour::Lie);
+        case.mirror(Behaviour::Serve);
+        case.assert_whole();
+    }
+
+    fn sha256_of_packed(packed: &[u8]) -> String {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(packed).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn an_interrupt_leaves_only_the_partial_file() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::Serve);
+        let interrupt = Interrupt::new();
+        interrupt.raise();
+        let error = case.run_with(&interrupt).unwrap_err();
+        assert!(matches!(error, Error::Interrupted { .. }), "{error}");
+        assert!(!case.path("numbers.gz").exists());
+        case.assert_whole();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::Serve);
+        std::fs::write(case.dir.path().join("tiny"), b"in the way").unwrap();
+        let error = case.run().unwrap_err().to_string();
+        assert!(error.contains("cannot create `") && error.contains("hint: "), "{error}");
+    }
+
+    #[test]
+    fn two_downloads_at_once_end_in_one_file() {
+        let mut case = Case::new();
+        let mirror = case.mirror(Behaviour::Serve);
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| case.run().unwrap())).collect();
+            runs.into_iter().for_each(|run| assert_eq!(run.join().unwrap().len(), 1));
+        });
+        assert_eq!(mirror.requests().len(), 1);
+        case.assert_whole();
+    }
+
+    #[test]
+    fn the_offline_data_is_taken_where_no_mirror_helps() {
+        let mut case = Case::new();
+        case.mirror(Behaviour::NotFound);
+        let offline = OfflineConfig { builtin: Some(BuiltinSource { dataset: Builtin::Digits }) };
+        let obtain = |_: &Entry| case.run().map(Found::local);
+        let resolved = settle_catalog(case.entry.clone(), Some(&offline), obtain).unwrap();
+        let reason = resolved.fallback().unwrap();
+        assert!(reason.contains("answers 404") && !reason.contains("hint"), "{reason}");
+        let error = settle_catalog(case.entry.clone(), None, obtain).unwrap_err();
+        assert!(matches!(error, Error::Download { .. }), "{error}");
+    }
 }

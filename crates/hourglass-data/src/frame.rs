@@ -243,3 +243,109 @@ fn class_names(labels: &[&Labels]) -> Vec<String> {
     }
     distinct.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use hourglass_core::{Interrupt, Seed, Silent};
+    use ndarray::array;
+
+    use super::*;
+    use crate::config::{DataConfig, Locations};
+    use crate::table::Loaded;
+
+    /// Loads `train.csv` and, where `test` isn't empty, `test.csv`.
+    fn load(train: &str, test: &str, keys: &str) -> Result<Loaded, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("train.csv"), train).unwrap();
+        std::fs::write(dir.path().join("test.csv"), test).unwrap();
+        let test_path = if test.is_empty() { "" } else { "test_path = 'test.csv'" };
+        let text = format!("[csv]\npath = 'train.csv'\ntarget = 'y'\n{test_path}\n{keys}");
+        let config: DataConfig = toml::from_str(&text).unwrap();
+        let locations = Locations::usual(None, true);
+        crate::load(&config, dir.path(), &locations, Seed::new(0), &Silent, &Interrupt::new())
+    }
+
+    #[test]
+    fn columns_become_numbers_and_classes() {
+        let text = "a,flag,y,b,id\n1,true,dog,0.5,r1\n 2 ,false,cat,?,r2\n-3e1,,dog, NA ,r3\n";
+        let loaded = load(text, "", "drop_columns = ['id']").unwrap();
+        let Features::Floats(floats) = &loaded.train.features else { unreachable!() };
+        let bits = |m: &Matrix| m.mapv(|v| if v.is_nan() { None } else { Some(v) });
+        let nan = f32::NAN;
+        let expected = array![[1.0, 1.0, 0.5], [2.0, 0.0, nan], [-30.0, nan, nan]];
+        assert_eq!(bits(floats), bits(&expected));
+        assert_eq!(loaded.train.feature_names, ["a", "flag", "b"]);
+        let names = vec!["cat".to_owned(), "dog".to_owned()];
+        assert_eq!(loaded.train.targets, Targets::Classes { ids: vec![1, 0, 1], names });
+        assert_eq!(loaded.provenance.files[0].name, "train.csv");
+    }
+
+    #[test]
+    fn targets_become_sorted_classes() {
+        for (labels, names, ids) in [
+            (["10", "9", "10"], vec!["9", "10"], vec![1, 0, 1]),
+            (["1.0", "-2.0", "1.0"], vec!["-2", "1"], vec![1, 0, 1]),
+            (["true", "false", "true"], vec!["false", "true"], vec![1, 0, 1]),
+            (["b ", "a", "b"], vec!["a", "b"], vec![1, 0, 1]),
+        ] {
+            let rows: Vec<_> = labels.iter().map(|label| format!("1,{label}\n")).collect();
+            let loaded = load(&format!("x,y\n{}", rows.concat()), "", "").unwrap();
+            let names = names.into_iter().map(String::from).collect();
+            assert_eq!(loaded.train.targets, Targets::Classes { ids, names });
+        }
+    }
+
+    #[test]
+    fn train_and_test_share_their_classes() {
+        let loaded = load("x,y\n1,b\n2,c\n", "x,y\n3,a\n4,b\n", "").unwrap();
+        let names: Vec<_> = ["a", "b", "c"].map(String::from).to_vec();
+        let classes = |ids| Targets::Classes { ids, names: names.clone() };
+        assert_eq!(loaded.train.targets, classes(vec![1, 2]));
+        assert_eq!(loaded.test.unwrap().targets, classes(vec![0, 1]));
+    }
+
+    #[test]
+    fn files_without_a_header_number_their_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let packed = crate::content::gzip(b"1;2;0\n3;4;1\n");
+        std::fs::write(dir.path().join("a.csv.gz"), packed).unwrap();
+        let text = "[csv]\npath = 'a.csv.gz'\ntarget = 'column_3'\ndelimiter = ';'\n\
+                    has_header = false";
+        let config: DataConfig = toml::from_str(text).unwrap();
+        let locations = Locations::usual(None, true);
+        let interrupt = Interrupt::new();
+        let loaded =
+            crate::load(&config, dir.path(), &locations, Seed::new(0), &Silent, &interrupt);
+        let train = loaded.unwrap().train;
+        assert_eq!(train.features, Features::Floats(array![[1.0, 2.0], [3.0, 4.0]]));
+        assert_eq!(train.feature_names, ["column_1", "column_2"]);
+    }
+
+    #[test]
+    fn unusable_tables_are_named() {
+        for (train, test, keys, said) in [
+            (
+                "x,y\n1,a\n\nred,b\n",
+                "",
+                "",
+                "line 4: column `x` holds `red`, which is no number\nhint: categorical",
+            ),
+            ("x,z\n1,a\n", "", "", "no column `y`, which `data.csv.target` names"),
+            ("x,Y\n1,a\n", "", "", "hint: did you mean `Y`?"),
+            (
+                "weight,y\n1,a\n",
+                "",
+                "drop_columns = ['wieght']",
+                "`data.csv.drop_columns` names\nhint: did you mean `weight`?",
+            ),
+            ("y\na\nb\n", "", "", "has no feature column"),
+            ("x,y\n1,a\n2,?\n", "", "", "line 3: target `y` is missing"),
+            ("x,y\n1,0.5\n", "", "", "line 2: target `y` is 0.5, no class"),
+            ("a,b,y\n1,2,c\n", "b,a,y\n1,2,c\n", "", "has 2 feature columns where"),
+            ("a,b,y\n1,2,c\n", "a,y\n1,c\n", "", "column 2 is none, not `b`"),
+        ] {
+            let error = load(train, test, keys).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

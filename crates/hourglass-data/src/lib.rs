@@ -21,6 +21,7 @@ mod idx;
 mod parquet;
 mod prepare;
 mod preprocess;
+mod read;
 mod resolve;
 mod split;
 mod synthetic;

@@ -182,3 +182,204 @@ fn gather_targets(pieces: &[Piece<'_>; 3]) -> Targets {
     }
     whole
 }
+
+#[cfg(test)]
+mod tests {
+    use hourglass_core::Part;
+    use ndarray::{Array2, array, s};
+
+    use super::*;
+    use crate::preprocess::{Fill, Numeric};
+    use crate::table::{Origin, Provenance};
+
+    const NAN: f32 = f32::NAN;
+
+    fn table(features: Features, ids: Vec<u32>, n_classes: usize) -> Table {
+        let len = features.dim().1;
+        Table {
+            features,
+            targets: Targets::Classes {
+                ids,
+                names: (0..n_classes).map(|class| format!("c{class}")).collect(),
+            },
+            shape: SampleShape::Vector { len },
+            feature_names: (0..len).map(|i| format!("x{i}")).collect(),
+        }
+    }
+
+    fn loaded(train: Table, test: Option<Table>) -> Loaded {
+        let provenance = Provenance {
+            dataset: "x".into(),
+            origin: Origin::File,
+            fallback: None,
+            sentence: String::new(),
+            files: Vec::new(),
+            licence: None,
+            citation: None,
+        };
+        Loaded { train, test, provenance }
+    }
+
+    /// `n` rows that count up, classes taking turns.
+    fn counting(n: usize, n_classes: usize) -> Table {
+        let floats = Matrix::from_shape_fn((n, 2), |(i, j)| (i * 10 + j) as f32);
+        let ids = (0..n).map(|i| (i % n_classes) as u32).collect();
+        table(Features::Floats(floats), ids, n_classes)
+    }
+
+    fn set(table: &mut Table, at: (usize, usize), value: f32) {
+        let Features::Floats(floats) = &mut table.features else { unreachable!() };
+        floats[at] = value;
+    }
+
+    fn run(loaded: &Loaded, missing: Missing) -> Result<(Samples, Preprocessor), Error> {
+        let config =
+            PreprocessConfig { missing, numeric: Numeric::Standard, drop_constant_columns: false };
+        prepare(loaded, &SplitConfig { validation: 0.2, test: None }, &config, Seed::new(1))
+    }
+
+    #[test]
+    fn rows_and_targets_stay_together_and_test_stays_as_published() {
+        let config = PreprocessConfig::default();
+        let split = SplitConfig::default();
+        for test in [None, Some(counting(7, 3))] {
+            let n_test = test.as_ref().map_or(18, Table::n_rows);
+            let n_fit = if test.is_some() { 90 } else { 72 };
+            let loaded = loaded(counting(90, 3), test);
+            let (samples, _) = prepare(&loaded, &split, &config, Seed::new(1)).unwrap();
+            let partition = samples.partition;
+            assert_eq!(partition.n_test, n_test);
+            assert_eq!(partition.n_train + partition.n_validation, n_fit);
+            for part in [Part::Train, Part::Validation, Part::Test] {
+                let rows = samples.part(part).column(0).to_owned();
+                assert!(rows.windows(2).into_iter().all(|pair| pair[0] < pair[1]), "{part:?}");
+                for (&id, value) in samples.class_ids(part).unwrap().iter().zip(&rows) {
+                    assert_eq!(id, (*value as u32 / 10) % 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_and_floats_give_the_same_samples() {
+        let bytes = Array2::from_shape_fn((40, 3), |(i, j)| (i * 7 + j * 31) as u8);
+        let ids: Vec<u32> = (0..40).map(|i| i % 2).collect();
+        let floats = Features::Floats(bytes.mapv(f32::from));
+        let [a, b] = [Features::Bytes(bytes), floats].map(|features| {
+            let loaded = loaded(table(features, ids.clone(), 2), None);
+            run(&loaded, Missing::Error).unwrap()
+        });
+        assert_eq!(a.0.features, b.0.features);
+        assert_eq!(a.1, b.1);
+    }
+
+    #[test]
+    fn only_training_rows_move_what_is_fitted() {
+        for missing in [Missing::Fill(Fill::Mean), Missing::DropRows] {
+            let original = loaded(counting(60, 3), None);
+            let (samples, fitted) = run(&original, missing).unwrap();
+            let train = samples.part(Part::Train).column(0).len();
+            let raw = |row: usize| {
+                let mut rows = samples.features.slice(s![row..row + 1, ..]).to_owned();
+                fitted.inverse(&mut rows).unwrap();
+                (rows[[0, 0]] / 10.0).round() as usize
+            };
+            for row in 0..samples.features.nrows() {
+                for value in [1e6, NAN] {
+                    let mut changed = original.clone();
+                    set(&mut changed.train, (raw(row), 1), value);
+                    let (_, refitted) = run(&changed, missing).unwrap();
+                    assert_eq!(refitted != fitted, row < train, "row {row}, {value}");
+                }
+            }
+            let with_test = |value| {
+                let mut test = counting(9, 3);
+                set(&mut test, (4, 0), value);
+                run(&loaded(counting(60, 3), Some(test)), missing).unwrap()
+            };
+            let (first, fitted) = with_test(3.0);
+            for value in [-1e6, NAN] {
+                let (second, refitted) = with_test(value);
+                assert_eq!(fitted, refitted);
+                assert_eq!(first.part(Part::TrainValidation), second.part(Part::TrainValidation));
+            }
+        }
+    }
+
+    #[test]
+    fn missing_rows_are_dropped_where_asked() {
+        let mut train = counting(60, 3);
+        [3, 17, 40].into_iter().for_each(|row| set(&mut train, (row, 1), NAN));
+        let (samples, _) = run(&loaded(train, None), Missing::DropRows).unwrap();
+        assert_eq!(samples.partition.n_samples(), 57);
+        assert!(samples.features.iter().all(|value| value.is_finite()));
+        assert_eq!(samples.targets.len(), 57);
+    }
+
+    #[test]
+    fn dropped_columns_make_a_vector_of_an_image() {
+        let mut train = counting(60, 3);
+        train.shape = SampleShape::Image { channels: 1, height: 1, width: 2 };
+        (0..60).for_each(|row| set(&mut train, (row, 0), 4.0));
+        let config = PreprocessConfig { drop_constant_columns: true, ..Default::default() };
+        let (samples, fitted) =
+            prepare(&loaded(train, None), &SplitConfig::default(), &config, Seed::new(1)).unwrap();
+        assert_eq!(samples.shape, SampleShape::Vector { len: 1 });
+        assert_eq!(samples.feature_names, ["x1"]);
+        assert_eq!(fitted.kept_columns(), [1]);
+        let mut rows = samples.features.slice(s![..1, ..]).to_owned();
+        fitted.inverse(&mut rows).unwrap();
+        assert_eq!(rows[[0, 0]], 4.0);
+    }
+
+    #[test]
+    fn unfit_data_is_named() {
+        let one_class = |names| table(Features::Floats(Matrix::ones((9, 1))), vec![0; 9], names);
+        let mut missing = counting(30, 3);
+        set(&mut missing, (4, 1), NAN);
+        set(&mut missing, (6, 0), NAN);
+        let mut infinite = counting(30, 3);
+        set(&mut infinite, (2, 0), f32::NEG_INFINITY);
+        let mut gone = counting(30, 3);
+        (0..30).filter(|row| row % 3 == 2).for_each(|row| set(&mut gone, (row, 0), NAN));
+        let mut bad_test = counting(9, 3);
+        set(&mut bad_test, (8, 1), NAN);
+        let constant = table(Features::Floats(Matrix::ones((30, 2))), counting_ids(), 3);
+        let few = table(Features::Floats(array![[1.0], [2.0]]), vec![0, 1], 3);
+        let unknown = table(Features::Floats(Matrix::ones((30, 2))), counting_ids(), 4);
+        let empty = table(Features::Floats(Matrix::zeros((0, 2))), vec![], 3);
+        for (loaded, how, said) in [
+            (loaded(one_class(1), None), Missing::Error, "every row is of class `c0`"),
+            (loaded(one_class(2), None), Missing::Error, "every row is of class `c0`"),
+            (loaded(few, None), Missing::Error, "2 rows are fewer than 3 classes"),
+            (loaded(counting(3, 3), None), Missing::Error, "class `c0` has 1 rows, too few"),
+            (loaded(empty, None), Missing::Error, "the training table has no row"),
+            (
+                loaded(missing, None),
+                Missing::Error,
+                "training row 5, column `x1`: the value is missing (2 are, in 2 rows)",
+            ),
+            (
+                loaded(infinite, None),
+                Missing::Fill(Fill::Mean),
+                "training row 3, column `x0`: the value is infinite",
+            ),
+            (
+                loaded(counting(30, 3), Some(bad_test)),
+                Missing::Error,
+                "test row 9, column `x1`: the value is missing",
+            ),
+            (loaded(constant, None), Missing::Error, "all 2 columns are constant"),
+            (loaded(gone, None), Missing::DropRows, "class `c2` has 10 rows, too few for training"),
+            (loaded(unknown, None), Missing::Error, "class `c3` has 0 rows"),
+        ] {
+            let error = run(&loaded, how).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(error.contains("\nhint: "), "{error}");
+        }
+    }
+
+    fn counting_ids() -> Vec<u32> {
+        (0..30).map(|i| i % 3).collect()
+    }
+}

@@ -370,3 +370,170 @@ fn fill_missing(matrix: &mut Matrix, fill: &[f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    const NAN: f32 = f32::NAN;
+
+    fn config(missing: Missing, numeric: Numeric) -> PreprocessConfig {
+        PreprocessConfig { missing, numeric, drop_constant_columns: false }
+    }
+
+    fn fit(mut matrix: Matrix, config: &PreprocessConfig) -> Result<(Matrix, Preprocessor), Error> {
+        let n_train = matrix.nrows();
+        let len = matrix.ncols();
+        let names = (0..len).map(|i| format!("x{i}")).collect();
+        let shape = SampleShape::Vector { len };
+        let fitted = Preprocessor::fit(&mut matrix, n_train, shape, names, config)?;
+        Ok((matrix, fitted))
+    }
+
+    fn rows() -> Matrix {
+        array![[1.0, 10.0, 5.0], [2.0, NAN, 5.0], [4.0, 40.0, 5.0], [7.0, 20.0, 5.0]]
+    }
+
+    fn near(found: &Matrix, expected: &Matrix) -> bool {
+        found.dim() == expected.dim()
+            && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5)
+    }
+
+    #[test]
+    fn scalers_agree_with_scikit_learn() {
+        // x = np.array([[1, 10, 5], [2, np.nan, 5], [4, 40, 5], [7, 20, 5]])
+        // x = SimpleImputer().fit_transform(x)
+        // MinMaxScaler((-1, 1)).fit_transform(x), StandardScaler().fit_transform(x)
+        let fill = Missing::Fill(Fill::Mean);
+        for (numeric, expected, range) in [
+            (
+                Numeric::MinMax { range: [-1.0, 1.0] },
+                array![
+                    [-1.0, -1.0, -1.0],
+                    [-0.666_666_7, -0.111_111_11, -1.0],
+                    [0.0, 1.0, -1.0],
+                    [1.0, -0.333_333_34, -1.0]
+                ],
+                (-1.0, 1.0),
+            ),
+            (
+                Numeric::Standard,
+                array![
+                    [-1.091_089_5, -1.234_426_8, 0.0],
+                    [-0.654_653_7, 0.0, 0.0],
+                    [0.218_217_9, 1.543_033_5, 0.0],
+                    [1.527_525_2, -0.308_606_7, 0.0]
+                ],
+                (-1.234_426_8, 1.543_033_5),
+            ),
+        ] {
+            let (found, fitted) = fit(rows(), &config(fill, numeric)).unwrap();
+            assert!(near(&found, &expected), "{found}");
+            let (low, high) = fitted.output_range().unwrap();
+            assert!((low - range.0).abs() < 1e-5 && (high - range.1).abs() < 1e-5, "{low} {high}");
+        }
+    }
+
+    #[test]
+    fn transform_repeats_the_fit_and_inverse_undoes_it() {
+        let original =
+            array![[1.0, 10.0, 5.0], [2.0, 70.0 / 3.0, 5.0], [4.0, 40.0, 5.0], [7.0, 20.0, 5.0]];
+        for drop_constant_columns in [false, true] {
+            for numeric in [
+                Numeric::None,
+                Numeric::Constant { factor: 0.25 },
+                Numeric::MinMax { range: [0.0, 1.0] },
+                Numeric::Standard,
+            ] {
+                let missing = Missing::Fill(Fill::Mean);
+                let config = PreprocessConfig { missing, numeric, drop_constant_columns };
+                let (found, fitted) = fit(rows(), &config).unwrap();
+                let text = serde_json::to_string(&fitted).unwrap();
+                assert_eq!(fitted, serde_json::from_str(&text).unwrap());
+                let mut again = rows();
+                fitted.transform(&mut again).unwrap();
+                assert_eq!(found, again);
+                assert_eq!(found.ncols(), if drop_constant_columns { 2 } else { 3 });
+                fitted.inverse(&mut again).unwrap();
+                assert!(near(&again, &original), "{numeric:?}: {again}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_has_one_scale_for_all_pixels() {
+        let pixels = array![[0.0, 51.0], [0.0, 255.0]];
+        let shape = SampleShape::Image { channels: 1, height: 1, width: 2 };
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        // x = np.array([0, 51, 0, 255]); (x - x.mean()) / x.std()
+        let standard = array![[-0.727_606_9, -0.242_535_63], [-0.727_606_9, 1.697_749_4]];
+        for (numeric, expected) in [
+            (Numeric::MinMax { range: [0.0, 1.0] }, array![[0.0, 0.2], [0.0, 1.0]]),
+            (Numeric::Standard, standard),
+        ] {
+            let mut matrix = pixels.clone();
+            let config = config(Missing::Error, numeric);
+            Preprocessor::fit(&mut matrix, 2, shape, names.clone(), &config).unwrap();
+            assert!(near(&matrix, &expected), "{matrix}");
+        }
+    }
+
+    #[test]
+    fn the_largest_training_value_comes_to_the_end_of_the_range_exactly() {
+        let column = Matrix::from_shape_fn((256, 1), |(i, _)| i as f32 * 0.1 + 0.3);
+        let config = config(Missing::Error, Numeric::MinMax { range: [0.0, 1.0] });
+        let (scaled, fitted) = fit(column, &config).unwrap();
+        assert_eq!((scaled[[0, 0]], scaled[[255, 0]]), (0.0, 1.0));
+        assert_eq!(fitted.output_range(), Some((0.0, 1.0)));
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_or_transformed_is_named() {
+        let none = Numeric::None;
+        let error = fit(array![[1.0, 2.0], [1.0, 2.0]], &config(Missing::Error, none));
+        let said = "all 2 columns are constant in the training rows: there is nothing to learn";
+        assert!(error.unwrap_err().to_string().contains(said));
+        let error = fit(array![[NAN, 2.0], [NAN, 3.0]], &config(Missing::Fill(Fill::Mean), none));
+        assert!(error.unwrap_err().to_string().contains("`x0` has no value in any training row"));
+        let huge = Numeric::Constant { factor: 1e30 };
+        let error = fit(array![[1.0], [1e20]], &config(Missing::Error, huge));
+        assert!(error.unwrap_err().to_string().contains("beyond 32-bit floats"));
+
+        let (_, fitted) =
+            fit(array![[1.0, 2.0], [3.0, 4.0]], &config(Missing::Error, none)).unwrap();
+        for (mut matrix, said) in [
+            (array![[1.0]], "fitted on 2 columns but was given 1"),
+            (array![[1.0, 2.0], [1.0, NAN]], "row 2, column `x1`: the value is missing"),
+            (array![[f32::INFINITY, 2.0]], "row 1, column `x0`: the value is missing or infinite"),
+        ] {
+            let error = fitted.transform(&mut matrix).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let error = fitted.inverse(&mut array![[1.0]]).unwrap_err().to_string();
+        assert!(error.contains("fitted on 2 columns but was given 1"), "{error}");
+    }
+
+    #[test]
+    fn the_table_is_read_and_checked() {
+        for (text, said) in [
+            ("", None),
+            ("missing = 'drop_rows'\nnumeric = 'standard'", None),
+            ("missing = { fill = 'mean' }\nnumeric = { min_max = { range = [0, 1] } }", None),
+            ("missing = { fill = { constant = { value = -1 } } }", None),
+            ("numeric = { min_max = { range = [1.0, 0.0] } }", Some("min_max.range` is [1, 0]")),
+            ("numeric = { constant = { factor = 0 } }", Some("constant.factor` is 0\nhint")),
+            ("missing = { fill = { constant = { value = nan } } }", Some("value` is NaN")),
+        ] {
+            let config: PreprocessConfig = toml::from_str(text).unwrap();
+            let found = config.check().err().map(|error| error.to_string());
+            match said {
+                None => assert_eq!(found, None, "{text}"),
+                Some(said) => assert!(found.clone().unwrap().contains(said), "{found:?}"),
+            }
+        }
+        let error = toml::from_str::<PreprocessConfig>("scale = 1").unwrap_err();
+        assert!(error.to_string().contains("unknown field `scale`"), "{error}");
+    }
+}

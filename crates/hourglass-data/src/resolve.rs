@@ -1,20 +1,19 @@
-//! Which data a `[data]` table means on this machine: local files, a download, or the fallback; and
-//! reading it. It changes no value.
+//! Which data a `[data]` table means on this machine: local files, a download, or the fallback. It
+//! reads none of it; `read.rs` does.
 
 use std::path::{Path, PathBuf};
 
 use hourglass_core::{Interrupt, Progress, Seed};
 
-use crate::catalog::{Checksum, DataFile, Entry, Format, find};
+use crate::catalog::{Checksum, DataFile, Entry, find};
 use crate::config::{
     Builtin, CsvSource, DataConfig, IdxSource, Locations, OfflineConfig, ParquetSource,
     SyntheticSource,
 };
-use crate::content::{self, Content};
 use crate::download::{Patience, obtain};
 use crate::error::Error;
-use crate::table::{Loaded, Origin, Provenance, SourceFile, Table};
-use crate::{builtin, csv, frame, idx, parquet, synthetic};
+use crate::table::{Loaded, Origin};
+use crate::{builtin, read, synthetic};
 
 /// Written into every fingerprint; raise it when the same bytes are read differently.
 const READER_VERSION: &str = "hourglass-data 1";
@@ -29,7 +28,7 @@ pub struct Resolved {
 /// Paths are as they are opened.
 #[derive(Clone, Debug)]
 enum Source {
-    Catalog { entry: Entry, found: Found },
+    Catalog { entry: Box<Entry>, found: Found },
     Idx(IdxSource),
     Csv(CsvSource),
     Parquet(ParquetSource),
@@ -41,7 +40,7 @@ enum Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub files: Vec<PathBuf>,
-    origin: Origin,
+    pub origin: Origin,
 }
 
 impl Found {
@@ -156,6 +155,7 @@ pub(crate) fn settle_catalog(
 ) -> Result<Resolved, Error> {
     let error = match obtain(&entry) {
         Ok(found) => {
+            let entry = Box::new(entry);
             return Ok(Resolved { source: Source::Catalog { entry, found }, fallback: None });
         }
         Err(error) => error,
@@ -267,10 +267,10 @@ impl Resolved {
     /// Those of the formats: damaged, truncated or mismatched files, with the place.
     pub fn load(&self, seed: Seed, interrupt: &Interrupt) -> Result<Loaded, Error> {
         let mut loaded = match &self.source {
-            Source::Catalog { entry, found } => load_catalog(entry, found, interrupt)?,
-            Source::Idx(source) => load_idx(source)?,
-            Source::Csv(source) => load_csv(source)?,
-            Source::Parquet(source) => load_parquet(source)?,
+            Source::Catalog { entry, found } => read::catalog(entry, found, interrupt)?,
+            Source::Idx(source) => read::idx(source)?,
+            Source::Csv(source) => read::csv(source)?,
+            Source::Parquet(source) => read::parquet(source)?,
             Source::Synthetic(source) => {
                 let (train, provenance) = synthetic::load(source, seed);
                 Loaded { train, test: None, provenance }
@@ -305,172 +305,207 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("a configuration has nothing that JSON can't hold")
 }
 
-fn load_catalog(entry: &Entry, found: &Found, interrupt: &Interrupt) -> Result<Loaded, Error> {
-    let Format::Idx { train_images, train_labels, test_images, test_labels } = &entry.format;
-    let mut files = Vec::new();
-    let mut read = |name: &String| {
-        if interrupt.is_raised() {
-            return Err(Error::Interrupted { what: format!("reading {}", entry.name) });
+#[cfg(test)]
+mod tests {
+    use hourglass_core::Silent;
+
+    use super::*;
+    use crate::content::gzip;
+    use crate::describe::describe;
+    use crate::idx::encode;
+    use crate::table::Features;
+
+    /// Four files of a tiny data set: 3 training and 2 test images of 2 x 2 pixels.
+    fn write_tiny(dir: &Path, packed: bool) {
+        std::fs::create_dir_all(dir).unwrap();
+        for (name, bytes) in [
+            ("train-images", encode(&[3, 2, 2], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])),
+            ("train-labels", encode(&[3], &[7, 1, 7])),
+            ("test-images", encode(&[2, 2, 2], &[0, 255, 0, 255, 1, 1, 1, 1])),
+            ("test-labels", encode(&[2], &[1, 7])),
+        ] {
+            match packed {
+                true => std::fs::write(dir.join(format!("{name}.gz")), gzip(&bytes)).unwrap(),
+                false => std::fs::write(dir.join(name), bytes).unwrap(),
+            }
         }
-        let at = entry.files.iter().position(|file| file.name == *name);
-        let at = at.expect("a test compares the format's files with the entry's");
-        let path = &found.files[at];
-        let content = content::read(path, entry.files[at].checksum().as_ref())?;
-        files.push(content.file.clone());
-        Ok((content, path.as_path()))
-    };
-    let mut class_of = [None; 256];
-    (0..entry.classes.len()).zip(0..).for_each(|(label, class)| class_of[label] = Some(class));
-    let mut part = |images, labels| {
-        let (images, labels) = (read(images)?, read(labels)?);
-        idx_table(images, labels, &class_of, &entry.classes)
-    };
-    let train = part(train_images, train_labels)?;
-    let test = part(test_images, test_labels)?;
-    let folder = found.files[0].parent().unwrap_or(Path::new("."));
-    let how = match found.origin {
-        Origin::Downloaded => "downloaded to",
-        _ => "read from",
-    };
-    let provenance = Provenance {
-        dataset: entry.name.clone(),
-        origin: found.origin,
-        fallback: None,
-        sentence: format!("{}: {}, {how} `{}`", entry.title, entry.description, folder.display()),
-        files,
-        licence: Some(entry.licence.clone()),
-        citation: Some(entry.citation.clone()),
-    };
-    Ok(Loaded { train, test: Some(test), provenance })
-}
-
-fn idx_table(
-    (images, images_path): (Content, &Path),
-    (labels, labels_path): (Content, &Path),
-    class_of: &[Option<u32>; 256],
-    names: &[String],
-) -> Result<Table, Error> {
-    let images = idx::images(images, images_path)?;
-    let labels = idx::labels(labels, labels_path)?;
-    idx::table((images, images_path), (labels, labels_path), class_of, names)
-}
-
-fn load_idx(source: &IdxSource) -> Result<Loaded, Error> {
-    let mut files = Vec::new();
-    let mut read = |path: &PathBuf| {
-        let content = content::read(path, None)?;
-        files.push(content.file.clone());
-        Ok(content)
-    };
-    let mut pair = |images_path: &PathBuf, labels_path: &PathBuf| {
-        let images = idx::images(read(images_path)?, images_path)?;
-        let labels = idx::labels(read(labels_path)?, labels_path)?;
-        Ok((images, labels))
-    };
-    let train = pair(&source.train_images, &source.train_labels)?;
-    let test = match (&source.test_images, &source.test_labels) {
-        (Some(images), Some(labels)) => Some((pair(images, labels)?, images, labels)),
-        _ => None,
-    };
-    // The files name no classes: they are the numbers that occur.
-    let mut occurs = [false; 256];
-    let test_labels = test.iter().flat_map(|((_, labels), ..)| labels);
-    train.1.iter().chain(test_labels).for_each(|&label| occurs[usize::from(label)] = true);
-    let labels: Vec<usize> = (0..256).filter(|&label| occurs[label]).collect();
-    let names: Vec<String> = labels.iter().map(usize::to_string).collect();
-    let mut class_of = [None; 256];
-    labels.iter().zip(0..).for_each(|(&label, class)| class_of[label] = Some(class));
-
-    let table = |(images, labels), images_path: &Path, labels_path: &Path| {
-        idx::table((images, images_path), (labels, labels_path), &class_of, &names)
-    };
-    let train = table(train, &source.train_images, &source.train_labels)?;
-    let test = match test {
-        Some((pair, images, labels)) => Some(table(pair, images, labels)?),
-        None => None,
-    };
-    if let Some(test) = test.as_ref().filter(|test| test.shape != train.shape) {
-        let path = source.test_images.clone().unwrap_or_default();
-        let problem =
-            format!("its images are {:?} where training has {:?}", test.shape, train.shape);
-        return Err(Error::Idx { path, problem });
     }
-    let provenance = file_provenance(&source.train_images, &train, test.as_ref(), files);
-    Ok(Loaded { train, test, provenance })
-}
 
-fn load_csv(source: &CsvSource) -> Result<Loaded, Error> {
-    let roles = frame::Roles {
-        target_field: "data.csv.target",
-        drop_field: "data.csv.drop_columns",
-        target: &source.target,
-        drop_columns: &source.drop_columns,
-        missing: &source.missing,
-    };
-    load_tables(&source.path, source.test_path.as_ref(), &roles, |path| {
-        let content = content::read(path, None)?;
-        let file = content.file.clone();
-        let csv::Csv { frame, lines } = csv::parse(content, path, source)?;
-        Ok((frame::Source { frame, path, lines: Some(lines) }, file))
-    })
-}
+    fn parse(text: &str) -> DataConfig {
+        toml::from_str(text).unwrap()
+    }
 
-fn load_parquet(source: &ParquetSource) -> Result<Loaded, Error> {
-    let roles = frame::Roles {
-        target_field: "data.parquet.target",
-        drop_field: "data.parquet.drop_columns",
-        target: &source.target,
-        drop_columns: &source.drop_columns,
-        missing: &[],
-    };
-    load_tables(&source.path, source.test_path.as_ref(), &roles, |path| {
-        let file = content::read(path, None)?.file;
-        Ok((frame::Source { frame: parquet::read(path)?, path, lines: None }, file))
-    })
-}
+    fn tiny() -> DataConfig {
+        parse(
+            "[idx]\ntrain_images = 'train-images'\ntrain_labels = 'train-labels'\n\
+             test_images = 'test-images'\ntest_labels = 'test-labels'",
+        )
+    }
 
-fn load_tables<'a>(
-    path: &'a Path,
-    test_path: Option<&'a PathBuf>,
-    roles: &frame::Roles<'_>,
-    read: impl Fn(&'a Path) -> Result<(frame::Source<'a>, SourceFile), Error>,
-) -> Result<Loaded, Error> {
-    let (train, file) = read(path)?;
-    let mut files = vec![file];
-    let test = match test_path {
-        None => None,
-        Some(path) => {
-            let (test, file) = read(path)?;
-            files.push(file);
-            Some(test)
+    fn nowhere(dir: &Path) -> Locations {
+        Locations { data_dirs: vec![dir.join("a")], download_dir: dir.join("b"), offline: true }
+    }
+
+    fn load_from(config: &DataConfig, dir: &Path) -> Result<Loaded, Error> {
+        load(config, dir, &nowhere(dir), Seed::new(1), &Silent, &Interrupt::new())
+    }
+
+    #[test]
+    fn idx_files_are_read_relative_to_the_pipeline_file() {
+        let dir = tempfile::tempdir().unwrap();
+        write_tiny(dir.path(), false);
+        let loaded = load_from(&tiny(), dir.path()).unwrap();
+        let test = loaded.test.as_ref().unwrap();
+        assert_eq!(loaded.train.targets.class_names().unwrap(), ["1", "7"]);
+        assert_eq!(loaded.train.targets.class_ids(0..3).unwrap(), [1, 0, 1]);
+        assert_eq!(test.targets.class_ids(0..2).unwrap(), [0, 1]);
+        assert!(matches!(&test.features, Features::Bytes(bytes) if bytes[[0, 1]] == 255));
+        assert_eq!(loaded.provenance.files.len(), 4);
+        assert_eq!(loaded.provenance.origin, Origin::File);
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = load_from(&tiny(), dir.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot read `") && error.contains("/train-images`"), "{error}");
+        assert!(error.contains("relative to that file"), "{error}");
+    }
+
+    #[test]
+    fn catalogue_files_are_found_in_every_place_and_form() {
+        let entry = find("mnist").unwrap();
+        let fashion = find("fashion_mnist").unwrap();
+        for (folder, suffix, entry, found) in [
+            ("a/mnist", ".gz", &entry, true),
+            ("a/mnist", "", &entry, true),
+            ("a", ".gz", &entry, true),
+            ("b/mnist", ".gz", &entry, true),
+            ("c/mnist", ".gz", &entry, false),
+            ("a/fashion_mnist", ".gz", &fashion, true),
+            ("a/fashion_mnist", "", &fashion, false),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+            for file in &entry.files {
+                let name = format!("{}{suffix}", file.name);
+                std::fs::write(dir.path().join(folder).join(name), b"x").unwrap();
+            }
+            let files = find_files(entry, &nowhere(dir.path()));
+            assert!(files.iter().all(|file| file.is_some() == found), "{folder} {suffix}");
         }
-    };
-    let (train, test) = frame::tables(&train, test.as_ref(), roles)?;
-    let provenance = file_provenance(path, &train, test.as_ref(), files);
-    Ok(Loaded { train, test, provenance })
-}
+    }
 
-fn file_provenance(
-    path: &Path,
-    train: &Table,
-    test: Option<&Table>,
-    files: Vec<SourceFile>,
-) -> Provenance {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let and_test = test.map_or(String::new(), |test| format!(" and {} test rows", test.n_rows()));
-    let n_classes = train.targets.class_names().map_or(0, <[String]>::len);
-    Provenance {
-        dataset: stem.unwrap_or_default(),
-        origin: Origin::File,
-        fallback: None,
-        sentence: format!(
-            "{} rows{and_test} with {} features and {n_classes} classes, read from `{}`",
-            train.n_rows(),
-            train.n_features(),
-            path.display()
-        ),
-        files,
-        licence: None,
-        citation: None,
+    #[test]
+    fn a_file_that_is_not_the_published_one_is_no_reason_to_fall_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/mnist");
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in find("mnist").unwrap().files {
+            std::fs::write(folder.join(file.name), encode(&[1], &[0])).unwrap();
+        }
+        let config = parse("catalog = { name = 'mnist' }\noffline.builtin.dataset = 'digits'");
+        let error = load_from(&config, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("train-images-idx3-ubyte` is not the published file"), "{error}");
+        assert!(error.contains("should be `ba891046") && error.contains("but is `"), "{error}");
+    }
+
+    #[test]
+    fn the_offline_data_is_taken_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = "catalog = { name = 'mnist' }";
+        let error = load_from(&parse(wanted), dir.path()).unwrap_err().to_string();
+        assert!(error.contains("`mnist` is not here: no `train-images-idx3-ubyte`"), "{error}");
+        assert!(error.contains("/a`, `") && error.contains("data download mnist"), "{error}");
+
+        let config = parse(&format!("{wanted}\noffline.builtin.dataset = 'digits'"));
+        let loaded = load_from(&config, dir.path()).unwrap();
+        assert_eq!(loaded.provenance.dataset, "digits");
+        assert_eq!(loaded.train.n_rows(), 1797);
+        let reason = loaded.provenance.fallback.unwrap();
+        assert!(reason.starts_with("`mnist` is not here") && !reason.contains("hint"), "{reason}");
+    }
+
+    #[test]
+    fn the_fingerprint_follows_the_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let print = |config: &DataConfig, seed| {
+            fingerprint(config, dir.path(), &nowhere(dir.path()), Seed::new(seed)).unwrap()
+        };
+        write_tiny(dir.path(), false);
+        let files = print(&tiny(), 1);
+        assert_eq!(files, print(&tiny(), 2), "files don't depend on the seed");
+        std::fs::write(dir.path().join("test-labels"), encode(&[2], &[7, 7])).unwrap();
+        assert_ne!(files, print(&tiny(), 1), "the bytes count");
+
+        let digits = parse("builtin = { dataset = 'digits' }");
+        let iris = parse("builtin = { dataset = 'iris' }");
+        assert_ne!(print(&digits, 1), print(&iris, 1));
+        assert_eq!(print(&digits, 1), print(&digits, 2));
+        let blobs =
+            parse("synthetic = { blobs = { n_samples = 9, n_features = 2, n_classes = 3 } }");
+        assert_ne!(print(&blobs, 1), print(&blobs, 2), "the seed counts where it is drawn from");
+
+        std::fs::write(dir.path().join("a.csv"), "a,b,y\n1,2,c\n").unwrap();
+        std::fs::copy(dir.path().join("a.csv"), dir.path().join("b.csv")).unwrap();
+        let csv =
+            |name, target| parse(&format!("csv = {{ path = '{name}', target = '{target}' }}"));
+        assert_eq!(print(&csv("a.csv", "y"), 1), print(&csv("b.csv", "y"), 1));
+        assert_ne!(print(&csv("a.csv", "y"), 1), print(&csv("a.csv", "b"), 1));
+    }
+
+    #[test]
+    fn the_fingerprint_notices_a_fallback() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = parse("catalog = { name = 'mnist' }\noffline.builtin.dataset = 'digits'");
+        let print = || fingerprint(&config, dir.path(), &nowhere(dir.path()), Seed::new(1));
+        let absent = print().unwrap();
+        let folder = dir.path().join("a/mnist");
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in find("mnist").unwrap().files {
+            std::fs::write(folder.join(file.name), b"x").unwrap();
+        }
+        assert_ne!(absent, print().unwrap());
+        let alone = parse("catalog = { name = 'mnist' }");
+        std::fs::remove_dir_all(folder).unwrap();
+        let error = locate(&alone, dir.path(), &nowhere(dir.path())).unwrap_err();
+        assert!(matches!(error, Error::NotHere { .. }), "{error}");
+    }
+
+    #[test]
+    fn mnist_is_mnist() {
+        // Class counts and the training mean of 0.1307 * 255 are documented widely.
+        if std::env::var_os("HOURGLASS_DATA_DIR").is_none() {
+            return;
+        }
+        let locations = Locations::usual(None, true);
+        let config = parse("catalog = { name = 'mnist' }");
+        let resolved = locate(&config, Path::new("."), &locations).unwrap();
+        let started = std::time::Instant::now();
+        resolved.fingerprint(Seed::new(1)).unwrap();
+        eprintln!("fingerprint: {:?}", started.elapsed());
+        let started = std::time::Instant::now();
+        let loaded = resolved.load(Seed::new(1), &Interrupt::new()).unwrap();
+        eprintln!("load: {:?}", started.elapsed());
+        let said = describe(&loaded);
+        let counts = |table: &crate::TableDescription| -> Vec<usize> {
+            table.classes.iter().map(|class| class.n_rows).collect()
+        };
+        let train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];
+        assert_eq!(counts(&said.train), train);
+        let test = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009];
+        assert_eq!(counts(&said.test.unwrap()), test);
+        assert!((said.train.mean.unwrap() / 255.0 - 0.1307).abs() < 5e-5);
+        let config = crate::PreprocessConfig {
+            numeric: crate::Numeric::MinMax { range: [0.0, 1.0] },
+            ..Default::default()
+        };
+        let started = std::time::Instant::now();
+        let (samples, fitted) =
+            crate::prepare(&loaded, &crate::SplitConfig::default(), &config, Seed::new(1)).unwrap();
+        eprintln!("prepare: {:?}", started.elapsed());
+        assert_eq!(samples.features.dim(), (70_000, 784));
+        assert_eq!(samples.partition.n_train, 54_000);
+        assert_eq!(fitted.output_range(), Some((0.0, 1.0)));
     }
 }
