@@ -36,7 +36,7 @@ impl Seed {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.0.to_le_bytes());
         hasher.update(name.as_bytes());
-        self.from_hash(&hasher)
+        finish(&hasher)
     }
 
     /// The seed of the `index`-th of many alike: repeats, epochs, steps, trees.
@@ -44,17 +44,18 @@ impl Seed {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.0.to_le_bytes());
         hasher.update(&index.to_le_bytes());
-        self.from_hash(&hasher)
+        finish(&hasher)
     }
 
     /// A generator that starts at this seed.
     pub fn rng(self) -> Rng {
         Rng::seed_from_u64(self.0)
     }
+}
 
-    fn from_hash(self, hasher: &blake3::Hasher) -> Seed {
-        let mut first = [0; 8];
-        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        Seed(u64::from_le_bytes(first))
-    }
+/// The first eight bytes of a hash, as a seed.
+fn finish(hasher: &blake3::Hasher) -> Seed {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    Seed(u64::from_le_bytes(first))
 }

@@ -7,7 +7,7 @@ use hourglass_core::{Matrix, Seed};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-use crate::simd::{add_scaled, dot, wide};
+use crate::simd::{add_rows, add_scaled, dot, wide};
 use crate::storage::{slice_of, view_of, with_view};
 use crate::{Activation, Init, Parameter, Result};
 
@@ -278,11 +278,9 @@ impl DenseOp {
         if buffer.keep() == 0.0 {
             buffer.values.fill(0.0);
         }
-        wide(|| {
-            for row in grad.rows() {
-                add_scaled(&mut buffer.values, 1.0, row.to_slice().expect("rows are contiguous"));
-            }
-        });
+        for row in grad.rows() {
+            add_scaled(&mut buffer.values, 1.0, row.to_slice().expect("rows are contiguous"));
+        }
     }
 
     fn accumulate_weight(&self, grad: ArrayView2<'_, f32>, input: ArrayView2<'_, f32>) {
@@ -325,17 +323,10 @@ fn sparse_product(
     input: ArrayView2<'_, f32>,
     weight: ArrayView2<'_, f32>,
 ) {
-    wide(|| {
-        for (mut output, input) in output.rows_mut().into_iter().zip(input.rows()) {
-            let output = output.as_slice_mut().expect("rows are contiguous");
-            for (unit, &value) in input.iter().enumerate() {
-                if value != 0.0 {
-                    let row = weight.row(unit).to_slice().expect("rows are contiguous");
-                    add_scaled(output, value, row);
-                }
-            }
-        }
-    });
+    for (mut output, input) in output.rows_mut().into_iter().zip(input.rows()) {
+        let output = output.as_slice_mut().expect("rows are contiguous");
+        add_rows(output, entries(input.iter()), |unit| row_of(weight, unit));
+    }
 }
 
 /// `dst = keep * dst + rows^T * columns`, skipping the zeros of `rows`.
@@ -345,27 +336,18 @@ fn sparse_outer(
     columns: ArrayView2<'_, f32>,
     keep: f32,
 ) {
-    let n_units = dst.nrows();
-    let block = n_units.div_ceil(UNIT_BLOCKS).max(1);
+    let block = dst.nrows().div_ceil(UNIT_BLOCKS).max(1);
     dst.axis_chunks_iter_mut(Axis(0), block).into_par_iter().enumerate().for_each(
         |(i, mut dst)| {
             if keep == 0.0 {
                 dst.fill(0.0);
             }
             let units = i * block..(i * block + dst.nrows());
-            wide(|| {
-                for (row, column) in
-                    rows.slice(s![.., units]).rows().into_iter().zip(columns.rows())
-                {
-                    let column = column.to_slice().expect("rows are contiguous");
-                    for (unit, &value) in row.iter().enumerate() {
-                        if value != 0.0 {
-                            let mut dst = dst.row_mut(unit);
-                            add_scaled(dst.as_slice_mut().expect("contiguous"), value, column);
-                        }
-                    }
-                }
-            });
+            let units = rows.slice(s![.., units]);
+            for (mut dst, unit) in dst.rows_mut().into_iter().zip(units.columns()) {
+                let dst = dst.as_slice_mut().expect("rows are contiguous");
+                add_rows(dst, entries(unit.iter()), |row| row_of(columns, row));
+            }
         },
     );
 }
@@ -377,27 +359,33 @@ fn products_at_entries(
     input: ArrayView2<'_, f32>,
 ) -> Matrix {
     let mut result = Array2::zeros(input.dim());
+    let rows = CHUNK_ROWS / 4;
     result
-        .axis_chunks_iter_mut(Axis(0), CHUNK_ROWS / 4)
+        .axis_chunks_iter_mut(Axis(0), rows)
         .into_par_iter()
-        .zip(input.axis_chunks_iter(Axis(0), CHUNK_ROWS / 4).into_par_iter())
-        .zip(grad.axis_chunks_iter(Axis(0), CHUNK_ROWS / 4).into_par_iter())
+        .zip(input.axis_chunks_iter(Axis(0), rows).into_par_iter())
+        .zip(grad.axis_chunks_iter(Axis(0), rows).into_par_iter())
         .for_each(|((mut result, input), grad)| {
-            wide(|| {
-                for ((mut result, input), grad) in
-                    result.rows_mut().into_iter().zip(input.rows()).zip(grad.rows())
-                {
-                    let grad = grad.to_slice().expect("rows are contiguous");
-                    for (unit, &value) in input.iter().enumerate() {
-                        if value != 0.0 {
-                            let row = weight.row(unit).to_slice().expect("rows are contiguous");
-                            result[unit] = dot(grad, row);
-                        }
-                    }
+            let rows = result.rows_mut().into_iter().zip(input.rows()).zip(grad.rows());
+            for ((mut result, input), grad) in rows {
+                let grad = grad.to_slice().expect("rows are contiguous");
+                for (unit, _) in entries(input.iter()) {
+                    result[unit] = dot(grad, row_of(weight, unit));
                 }
-            });
+            }
         });
     result
+}
+
+/// Positions and values of what isn't zero.
+fn entries<'a>(values: impl Iterator<Item = &'a f32>) -> impl Iterator<Item = (usize, f32)> {
+    values.enumerate().filter(|&(_, &value)| value != 0.0).map(|(index, &value)| (index, value))
+}
+
+fn row_of(matrix: ArrayView2<'_, f32>, row: usize) -> &[f32] {
+    let width = matrix.ncols();
+    let values = matrix.to_slice().expect("weights and batches are contiguous");
+    &values[row * width..(row + 1) * width]
 }
 
 /// Zeroes all but the `k` largest values; of equal values the first stay.

@@ -151,6 +151,7 @@ impl Fit<'_> {
         n_steps: usize,
     ) -> Result<()> {
         let epoch = position.epoch;
+        let started = Instant::now();
         let n_rows = self.train.nrows();
         let mut order: Vec<usize> = (0..n_rows).collect();
         order.shuffle(&mut self.seed.child("order").nth(epoch as u64).rng());
@@ -177,7 +178,7 @@ impl Fit<'_> {
             position.loss_sum += f64::from(value) * rows.len() as f64;
             position.step += 1;
             if is_last || step % PROGRESS_STEPS == 0 {
-                self.report(position, value, n_steps);
+                self.report(position, value, n_steps, started);
             }
             if self.options.interrupt.is_raised() && !is_last {
                 return Err(self.interrupted(position, optimizer, best)?);
@@ -294,14 +295,17 @@ impl Fit<'_> {
         Ok(())
     }
 
-    fn report(&self, position: &Position, loss: f32, n_steps: usize) {
+    fn report(&self, position: &Position, loss: f32, n_steps: usize, started: Instant) {
         let done = (position.epoch * n_steps + position.step) as u64;
         let validation = match position.history.epochs.last() {
             Some(record) => format!(", validation {:.6}", record.validation_loss),
             None => String::new(),
         };
         let (epoch, epochs) = (position.epoch + 1, self.config.epochs);
-        let detail = format!("epoch {epoch}/{epochs}, loss {loss:.6}{validation}");
+        let n_samples = (position.step * self.train.nrows()) as f64 / n_steps as f64;
+        let rate = n_samples / started.elapsed().as_secs_f64().max(1e-9);
+        let detail =
+            format!("epoch {epoch}/{epochs}, loss {loss:.6}{validation}, {rate:.0} samples/s");
         self.options.progress.advance(done, &detail);
     }
 

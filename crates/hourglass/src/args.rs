@@ -1,0 +1,169 @@
+//! What can be typed: commands, options and their help. Nothing is done here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Do autoencoder features help my downstream model, by how much, and if not, why not?
+#[derive(Debug, Parser)]
+#[command(name = "hourglass", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Folder to look for data sets in, before HOURGLASS_DATA_DIR and data/
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder of runs and of the stage cache
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "HOURGLASS_RUNS_DIR",
+        default_value = "runs"
+    )]
+    pub runs_dir: PathBuf,
+    /// Threads to work with; results don't depend on it [default: one a core]
+    #[arg(long, global = true, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<usize>,
+    /// Say more; twice for everything (RUST_LOG goes further)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a number of 1 or more".to_owned()),
+        Ok(n_threads) => Ok(n_threads),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run, check and explain pipeline files
+    #[command(subcommand)]
+    Pipeline(PipelineCommand),
+    /// The catalogue of public data sets
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Reports of finished runs
+    #[command(subcommand)]
+    Report(ReportCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PipelineCommand {
+    /// Run a pipeline and write its report; what the cache holds is not run again
+    Run {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Run every stage again, whatever the cache holds
+        #[arg(long)]
+        force: bool,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Check a pipeline file without running it
+    Check {
+        #[command(flatten)]
+        file: PipelineFile,
+    },
+    /// Show the stages, which of them the cache holds, and why the others would run
+    Explain {
+        #[command(flatten)]
+        file: PipelineFile,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Draw the stage graph
+    Graph {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Language of the drawing
+        #[arg(long, value_enum, default_value = "text")]
+        format: GraphFormat,
+    },
+    /// Write the JSON schema of pipeline files, for completion in editors
+    Schema {
+        /// File to write [default: standard output]
+        #[arg(long, value_name = "PATH")]
+        write: Option<PathBuf>,
+    },
+}
+
+/// A pipeline file with overrides.
+#[derive(Debug, Args)]
+pub struct PipelineFile {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+    /// Override a value, as in --set train.epochs=5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(multiple = false)]
+pub struct TableFormat {
+    /// Print comma-separated values, and nothing else, on standard output
+    #[arg(long)]
+    pub csv: bool,
+    /// Print JSON, and nothing else, on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum GraphFormat {
+    Text,
+    Mermaid,
+    Dot,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the data sets of the catalogue
+    List {
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Count and measure a data set
+    Describe {
+        /// Name in the catalogue
+        name: String,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Fetch a data set and verify it
+    Download {
+        /// Name in the catalogue
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Show the results of a run
+    Show {
+        /// Run directory [default: the latest run]
+        run: Option<PathBuf>,
+        #[command(flatten)]
+        format: TableFormat,
+        /// Print the whole report as Markdown
+        #[arg(long, conflicts_with_all = ["csv", "json"])]
+        markdown: bool,
+    },
+}

@@ -1,0 +1,107 @@
+//! `pipeline run | check | explain | graph | schema`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use hourglass_core::{Interrupt, Progress};
+use hourglass_data::Locations;
+use hourglass_pipeline::{Pipeline, RunOptions};
+
+use crate::args::{Command, Global, GraphFormat, PipelineCommand, PipelineFile, TableFormat};
+use crate::table::Table;
+use crate::terminal::{line, print};
+
+/// A pipeline file that was read and checked.
+pub struct Loaded {
+    pub pipeline: Pipeline,
+    /// Folder that paths in the file are relative to.
+    base: PathBuf,
+}
+
+/// Reads the pipeline file of a command that has one.
+pub fn load(command: &Command) -> Result<Option<Loaded>> {
+    let Command::Pipeline(command) = command else { return Ok(None) };
+    let file = match command {
+        PipelineCommand::Run { file, .. }
+        | PipelineCommand::Check { file }
+        | PipelineCommand::Explain { file, .. }
+        | PipelineCommand::Graph { file, .. } => file,
+        PipelineCommand::Schema { .. } => return Ok(None),
+    };
+    let PipelineFile { path, overrides } = file;
+    let pipeline = hourglass_pipeline::load(path, overrides)?;
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(Some(Loaded { pipeline, base }))
+}
+
+pub fn run(
+    command: &PipelineCommand,
+    file: Option<&Loaded>,
+    global: &Global,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let Some(Loaded { pipeline, base }) = file else { return schema(command) };
+    let locations = |offline| Locations::usual(global.data_dir.as_deref(), offline);
+    match command {
+        PipelineCommand::Run { force, offline, format, .. } => {
+            let options = RunOptions {
+                base: base.clone(),
+                locations: locations(*offline),
+                runs_dir: global.runs_dir.clone(),
+                force: *force,
+            };
+            let outcome = hourglass_pipeline::run(pipeline, &options, progress, interrupt)?;
+            print(&outcome_text(&outcome.folder, *format)?)?;
+        }
+        PipelineCommand::Check { file } => line(&format!("`{}` is fine", file.path.display())),
+        PipelineCommand::Explain { format, .. } => {
+            let runs_dir = &global.runs_dir;
+            let stages = hourglass_pipeline::explain(pipeline, base, &locations(true), runs_dir)?;
+            let mut table = Table::new(["stage", "key", "runs", "why", "seconds"]);
+            for stage in stages {
+                let runs = if stage.runs { "yes" } else { "no" };
+                let seconds = stage.seconds.map_or(String::new(), |s| format!("{s:.1}"));
+                table.push([stage.stage, stage.key, runs.to_owned(), stage.why, seconds]);
+            }
+            print(&table.render(*format))?;
+        }
+        PipelineCommand::Graph { format, .. } => {
+            let format = match format {
+                GraphFormat::Text => hourglass_pipeline::GraphFormat::Text,
+                GraphFormat::Mermaid => hourglass_pipeline::GraphFormat::Mermaid,
+                GraphFormat::Dot => hourglass_pipeline::GraphFormat::Dot,
+            };
+            print(&hourglass_pipeline::graph(pipeline, format))?;
+        }
+        PipelineCommand::Schema { .. } => {}
+    }
+    Ok(())
+}
+
+fn schema(command: &PipelineCommand) -> Result<()> {
+    let PipelineCommand::Schema { write } = command else { return Ok(()) };
+    let schema = hourglass_pipeline::pipeline_schema();
+    match write {
+        Some(path) => std::fs::write(path, schema)
+            .with_context(|| format!("cannot write `{}`", path.display())),
+        None => Ok(print(&schema)?),
+    }
+}
+
+/// What a finished run prints; the run directory last.
+fn outcome_text(folder: &Path, format: TableFormat) -> Result<String> {
+    let (report, _) = hourglass_pipeline::read_run(folder)?;
+    if format.csv {
+        return Ok(hourglass_report::results_csv(&report));
+    }
+    if format.json {
+        let outcome = serde_json::json!({
+            "run_dir": folder,
+            "verdict": report.verdict,
+            "results": report.results,
+        });
+        return Ok(serde_json::to_string_pretty(&outcome)? + "\n");
+    }
+    Ok(format!("{}{}\n", crate::report::summary(folder)?, folder.display()))
+}
