@@ -3,11 +3,18 @@
 //! It reads finished numbers: it trains nothing, tests nothing and opens no file.
 
 mod error;
-mod markdown;
 mod model;
-mod table;
 mod timings;
+
+mod json;
 mod verdict;
+
+mod markdown;
+mod page;
+mod table;
+
+mod figure;
+mod picture;
 mod words;
 
 pub use error::ReportError;
@@ -17,6 +24,7 @@ pub use model::{
     LatentMap, Mark, Metric, ModelSummary, PCA, RANDOM_ENCODER, RAW, RAW_AND_AUTOENCODER,
     Reconstruction, ReconstructionError, Report, ResultRow, SCHEMA_VERSION, TrainingRun, rounded,
 };
+pub use page::to_html;
 pub use table::{results_csv, results_text};
 pub use timings::{StageTiming, Timings};
 pub use verdict::{Answer, Verdict, verdict};

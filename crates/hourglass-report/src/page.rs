@@ -1,0 +1,242 @@
+//! The report as one HTML page that loads nothing: the template, its style sheet, and what is put
+//! into them. Numbers are worded here and in `words.rs`, never in the template.
+
+mod classes;
+mod pictures;
+mod plots;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, context};
+use serde::Serialize;
+
+use crate::error::ReportError;
+use crate::model::Report;
+use crate::table::ResultTable;
+use crate::timings::{StageTotal, Timings};
+use crate::verdict::Answer;
+use crate::words;
+
+const TEMPLATE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+
+/// Renders the page, with what the run cost where that is known.
+///
+/// The same report and timings give the same bytes.
+///
+/// # Errors
+/// [`ReportError::Page`] or [`ReportError::Picture`] if the page can't be drawn.
+pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?,
+    );
+    environment.add_template("page.html", TEMPLATE)?;
+    let page = context! {
+        style => STYLE,
+        name => &report.name,
+        fallback => report.data.fallback.clone(),
+        verdict => Serde(&report.verdict),
+        answer => answer_class(report.verdict.mark),
+        answer_word => answer_word(report.verdict.mark),
+        summary => summary(report),
+        table => Serde(ResultTable::of(report)),
+        repeats => words::counted(report.repeats, "repeat"),
+        method => Serde(&report.method),
+        forest => plots::forest(report),
+        chosen => Serde(chosen(report)),
+        model_facts => Serde(model_facts(report)),
+        runs => Serde(runs(report)),
+        curves => Serde(plots::curves(report)),
+        reconstruction => Serde(pictures::view(report)?),
+        latent => Serde(plots::latent(report)),
+        classes => Serde(classes::view(report)),
+        data_sentence => &report.data.sentence,
+        data_facts => Serde(data_facts(report)),
+        files => Serde(files(report)),
+        seed => report.seed.to_string(),
+        seeds => Serde(report.repeat_seeds.iter().map(u64::to_string).collect::<Vec<_>>()),
+        versions => Serde(report.versions.iter().collect::<Vec<_>>()),
+        resolved_file => &report.resolved_file,
+        costs => Serde(timings.map(costs)),
+    };
+    Ok(environment.get_template("page.html")?.render(page)?)
+}
+
+fn answer_class(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Gain => "better",
+        Answer::Worse => "worse",
+        Answer::NoGain | Answer::Uncertain | Answer::NotMeasured => "same",
+    }
+}
+
+fn answer_word(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Gain => "▲ Gain",
+        Answer::NoGain => "● No gain",
+        Answer::Worse => "▼ Worse",
+        Answer::Uncertain => "● Uncertain",
+        Answer::NotMeasured => "● Not measured",
+    }
+}
+
+/// One line under the title.
+fn summary(report: &Report) -> String {
+    let rows = report.data.rows;
+    format!(
+        "{}, {} to learn from and {} to judge on; {}; {}; seed {}",
+        report.data.dataset,
+        words::counted(rows.n_train + rows.n_validation, "row"),
+        words::grouped(rows.n_test as u64),
+        words::spaced(&report.model.kind),
+        words::counted(report.repeats, "repeat"),
+        report.seed,
+    )
+}
+
+/// A name and what it is, one line of a list of facts.
+type Fact = (String, String);
+
+fn fact(name: &str, value: impl Into<String>) -> Fact {
+    (name.into(), value.into())
+}
+
+fn model_facts(report: &Report) -> Vec<Fact> {
+    let model = &report.model;
+    vec![
+        fact("Kind", words::spaced(&model.kind)),
+        fact("Layers", &*model.description),
+        fact("Trained numbers", words::grouped(model.n_parameters as u64)),
+        fact("Latent width", words::grouped(model.latent_dim as u64)),
+        fact("Feature width", words::grouped(model.feature_width as u64)),
+        fact("Training", &*model.optimiser),
+    ]
+}
+
+fn data_facts(report: &Report) -> Vec<Fact> {
+    let data = &report.data;
+    let rows = |n: usize| words::grouped(n as u64);
+    let mut facts = vec![
+        fact("Data set", &*data.dataset),
+        fact("Training rows", rows(data.rows.n_train)),
+        fact("Validation rows", rows(data.rows.n_validation)),
+        fact("Test rows", rows(data.rows.n_test)),
+        fact("Features", rows(data.n_features)),
+    ];
+    if !data.classes.is_empty() {
+        facts.push(fact("Classes", rows(data.classes.len())));
+    }
+    facts.extend(data.licence.iter().map(|text| fact("Licence", &**text)));
+    facts.extend(data.citation.iter().map(|text| fact("Citation", &**text)));
+    facts
+}
+
+#[derive(Serialize)]
+struct FileView<'a> {
+    name: &'a str,
+    bytes: String,
+    sha256: &'a str,
+}
+
+fn files(report: &Report) -> Vec<FileView<'_>> {
+    let view = |file: &'_ crate::DataFile| words::grouped(file.bytes);
+    report
+        .data
+        .files
+        .iter()
+        .map(|file| FileView { name: &file.name, bytes: view(file), sha256: &file.sha256 })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct RunView<'a> {
+    repeat: usize,
+    n_epochs: usize,
+    best_epoch: usize,
+    train_loss: String,
+    validation_loss: String,
+    learning_rate: String,
+    stopped_because: &'a str,
+}
+
+fn runs(report: &Report) -> Vec<RunView<'_>> {
+    let missing = || words::MISSING.to_string();
+    report
+        .training
+        .iter()
+        .map(|run| {
+            let best = run.best();
+            RunView {
+                repeat: run.repeat + 1,
+                n_epochs: run.epochs.len(),
+                best_epoch: run.best_epoch,
+                train_loss: best.map_or_else(missing, |e| words::significant(e.train_loss)),
+                validation_loss: best
+                    .and_then(|epoch| epoch.validation_loss)
+                    .map_or_else(missing, words::significant),
+                learning_rate: run
+                    .epochs
+                    .last()
+                    .map_or_else(missing, |epoch| words::significant(epoch.learning_rate)),
+                stopped_because: &run.stopped_because,
+            }
+        })
+        .collect()
+}
+
+/// What validation chose for a feature set and a model, repeat by repeat.
+#[derive(Serialize)]
+struct ChosenView {
+    feature_set: String,
+    model: String,
+    choices: Vec<String>,
+}
+
+fn chosen(report: &Report) -> Vec<ChosenView> {
+    let one = |choice: &std::collections::BTreeMap<String, f64>| {
+        let parts = choice.iter().map(|(name, value)| format!("{name} = {value}"));
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    report
+        .results
+        .iter()
+        .filter(|row| row.chosen.iter().any(|choice| !choice.is_empty()))
+        .map(|row| ChosenView {
+            feature_set: words::feature_set(&row.feature_set),
+            model: words::model(&row.model),
+            choices: row.chosen.iter().map(one).collect(),
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct CostView {
+    sentence: String,
+    stages: Vec<StageView>,
+}
+
+#[derive(Serialize)]
+struct StageView {
+    name: String,
+    seconds: String,
+    /// Share of the longest stage, per cent: the length of its bar.
+    share: String,
+    cache: String,
+}
+
+fn costs(timings: &Timings) -> CostView {
+    let stages = timings.by_stage();
+    let longest = stages.iter().map(|stage| stage.seconds).fold(0.0, f64::max);
+    let view = |stage: &StageTotal| {
+        let share = if longest > 0.0 { 100.0 * stage.seconds / longest } else { 0.0 };
+        StageView {
+            name: stage.name.clone(),
+            seconds: words::number(stage.seconds, 1),
+            share: format!("{share:.1}"),
+            cache: format!("{} of {}", stage.from_cache, stage.times),
+        }
+    };
+    CostView { sentence: timings.sentence(), stages: stages.iter().map(view).collect() }
+}
