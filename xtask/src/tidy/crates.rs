@@ -49,10 +49,10 @@ fn read_package(file: &File) -> Option<Package> {
     for line in file.content.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[') {
             section = header.trim_end_matches(']');
-            if let Some((_, name)) = section.rsplit_once("dependencies.") {
-                if !section.contains("dev-dependencies") {
-                    package.dependencies.insert(name.into());
-                }
+            if let Some((_, name)) = section.rsplit_once("dependencies.")
+                && !section.contains("dev-dependencies")
+            {
+                package.dependencies.insert(name.into());
             }
             continue;
         }
@@ -190,7 +190,8 @@ mod tests {
             "[dependencies.clap]\nversion = \"4\"",
         ] {
             let manifest = format!(
-                "[package]\nname = \"hourglass-data\"\n[dependencies]\nhourglass-core = {{}}\n{manifest}\n"
+                "[package]\nname = \"hourglass-data\"\n[dependencies]\nhourglass-core = {{}}\n\
+                 {manifest}\n"
             );
             assert_eq!(
                 broken(&block("core ->\ndata -> core"), &manifest),

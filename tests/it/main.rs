@@ -1,0 +1,13 @@
+//! Hourglass from outside: whole pipelines, the command line and faults.
+//!
+//! What one library does is tested beside its code.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "every line here is of a test")]
+
+mod bad_data;
+mod bad_files;
+mod command_line;
+mod faults;
+mod mnist;
+mod place;
+mod whole_runs;
