@@ -28,7 +28,7 @@ fn wrong_arguments_exit_with_2() {
     let place = Place::new();
     for (args, expected) in [
         (&["pipline"][..], "'pipeline'"),
-        (&["pipeline", "rnu"], "'run'"),
+        (&["pipeline", "runn"], "'run'"),
         (&["pipeline", "run"], "<FILE>"),
         (&["pipeline", "run", "x.toml", "--thread", "2"], "'--threads'"),
         (&["pipeline", "run", "x.toml", "--threads", "0"], "1 or more"),

@@ -94,8 +94,9 @@ fn force_and_any_number_of_threads_give_the_same_bits() {
         let trained = |stage: &Value| stage["stage"] == "train" && stage["from_cache"] == false;
         assert!(run.json("timings.json")["stages"].as_array().unwrap().iter().any(trained));
     }
-    let elsewhere = Place::with_pipeline(DIGITS).run_pipeline(&[]);
-    assert!(elsewhere.read("report.json") == first, "another folder gives another report");
+    let elsewhere = Place::with_pipeline(DIGITS);
+    let run = elsewhere.run_pipeline(&[]);
+    assert!(run.read("report.json") == first, "another folder gives another report");
     let other_seed = place.run_pipeline(&["--set", "seed=8"]);
     assert!(other_seed.read("report.json") != first);
 }
@@ -141,7 +142,7 @@ fn tables_come_as_csv_and_json_too() {
     let report: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(report["name"], "small");
     let text = place.run(&["report", "show"]).stdout;
-    assert!(FEATURE_SETS.iter().all(|set| text.contains(set)), "{text}");
+    assert!(text.contains("random encoder") && text.contains("raw + autoencoder"), "{text}");
 }
 
 #[test]
