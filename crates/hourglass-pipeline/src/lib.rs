@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The pipeline file, its checks, the stage graph, the cache and the run directory.
+
+mod cache;
+mod config;
+mod error;
+mod explain;
+mod figures;
+mod file;
+mod key;
+mod lint;
+mod memory;
+mod overrides;
+mod plan;
+mod problem;
+mod repeat;
+mod run;
+mod run_folder;
+mod schema;
+mod summary;
+
+pub use cache::{Cache, Claim, Entry, Lock, Slot};
+pub use config::{DownstreamConfig, Pipeline};
+pub use error::Error;
+pub use explain::{Explained, GraphFormat, explain, graph};
+pub use file::{load, parse};
+pub use key::{Inputs, Key};
+pub use memory::peak_rss_bytes;
+pub use plan::{Kind, Plan, Stage};
+pub use problem::{FileError, Problem};
+pub use run::{RunOptions, RunOutcome, read_run, run};
+pub use schema::pipeline_schema;

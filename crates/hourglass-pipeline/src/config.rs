@@ -1,0 +1,174 @@
+//! The pipeline file as types: one experiment, every table in the words of the crate that reads it.
+//!
+//! Parsing is in [`crate::file`]; nothing here opens a file.
+
+use hourglass_core::Seed;
+use hourglass_data::{DataConfig, PreprocessConfig, SplitConfig};
+use hourglass_downstream::{EstimatorConfig, Metric};
+use hourglass_features::{FeatureSet, FeaturesConfig};
+use hourglass_models::ModelConfig;
+use hourglass_train::TrainConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::file::Breach;
+
+/// One experiment: do autoencoder features help a classifier on this data?
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Name of the run directory: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The number that all random numbers come from.
+    pub seed: u64,
+    /// How often the whole experiment is repeated, each time with another seed; 1 or more.
+    /// Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub repeats: usize,
+    /// Threads to work with; 1 or more. Default: as many as there are cores. Results do not depend
+    /// on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Where tensors live. Default: `cpu`, the only one that is built.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Where the samples come from.
+    pub data: DataConfig,
+    /// Which rows are chosen on and judged on.
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// How columns are cleaned and scaled.
+    #[serde(default)]
+    pub preprocess: PreprocessConfig,
+    /// The autoencoder.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// Which features are taken from it.
+    #[serde(default)]
+    pub features: FeaturesConfig,
+    /// What the features are judged by.
+    pub downstream: DownstreamConfig,
+}
+
+/// Which classifiers see which features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DownstreamConfig {
+    /// Feature sets to compare. Default: all five.
+    #[serde(default = "all_sets")]
+    pub compare: Vec<FeatureSet>,
+    /// Classifiers; the verdict is about the first.
+    pub models: Vec<EstimatorConfig>,
+    /// What they are judged by. Default: `accuracy`.
+    #[serde(default)]
+    pub metric: Metric,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+fn all_sets() -> Vec<FeatureSet> {
+    FeatureSet::ALL.to_vec()
+}
+
+impl Pipeline {
+    /// Seed of a repeat, counted from 0.
+    pub fn repeat_seed(&self, repeat: usize) -> Seed {
+        Seed::new(self.seed).child("repeat").nth(repeat as u64)
+    }
+
+    /// Seed of data that are drawn; all repeats share them.
+    pub fn data_seed(&self) -> Seed {
+        Seed::new(self.seed).child("data")
+    }
+
+    /// The file with every default filled in, as TOML.
+    pub fn resolved(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written: {error}\n"))
+    }
+
+    /// The rules that no single value can break.
+    pub(crate) fn check(&self) -> Vec<Breach> {
+        let mut found = Found(Vec::new());
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        found.require(!self.name.is_empty() && self.name.chars().all(plain), "name", || {
+            format!("`name` is `{}`, but must be letters, digits, `-` and `_`", self.name)
+        });
+        found.require(self.repeats > 0, "repeats", || "`repeats` must be 1 or more".to_owned());
+        found.require(self.threads != Some(0), "threads", || {
+            "`threads` must be 1 or more".to_owned()
+        });
+        found.require(self.device == "cpu", "device", || {
+            format!("`device` is `{}`, which isn't built yet\nhint: use `cpu`", self.device)
+        });
+        found.data(self.data.check());
+        found.data(self.split.check(self.data.publishes_test()));
+        found.data(self.preprocess.check());
+        found.section(&format!("model.{}", self.model.kind()), self.model.check(self.train.loss));
+        found.section("train", self.train.check());
+        let downstream = &self.downstream;
+        found.require(!downstream.models.is_empty(), "downstream.models", || {
+            "`downstream.models` is empty\nhint: try `[{ logistic_regression = {} }]`".to_owned()
+        });
+        found.require(!downstream.compare.is_empty(), "downstream.compare", || {
+            "`downstream.compare` is empty\nhint: try `[\"raw\", \"autoencoder\"]`".to_owned()
+        });
+        found.require(unique(&downstream.compare), "downstream.compare", || {
+            "`downstream.compare` names a feature set twice".to_owned()
+        });
+        let names: Vec<&str> = downstream.models.iter().map(EstimatorConfig::name).collect();
+        found.require(unique(&names), "downstream.models", || {
+            "`downstream.models` names a classifier twice".to_owned()
+        });
+        for model in &downstream.models {
+            if let Err(error) = model.check() {
+                found.add("downstream.models", error.to_string());
+            }
+        }
+        found.0
+    }
+}
+
+fn unique<T: PartialEq>(items: &[T]) -> bool {
+    items.iter().enumerate().all(|(index, item)| !items[..index].contains(item))
+}
+
+struct Found(Vec<Breach>);
+
+impl Found {
+    fn add(&mut self, path: &str, message: String) {
+        self.0.push(Breach { path: path.to_owned(), message });
+    }
+
+    fn require(&mut self, holds: bool, path: &str, message: impl Fn() -> String) {
+        if !holds {
+            self.add(path, message());
+        }
+    }
+
+    /// The errors of the data crate name the whole path.
+    fn data(&mut self, result: Result<(), hourglass_data::Error>) {
+        let Err(error) = result else { return };
+        let path = match &error {
+            hourglass_data::Error::Config { field, .. } => field.clone(),
+            hourglass_data::Error::UnknownDataset { .. } => "data.catalog.name".to_owned(),
+            _ => "data".to_owned(),
+        };
+        self.add(&path, error.to_string());
+    }
+
+    /// Other errors begin with the key, in backticks and relative to the section.
+    fn section<E: std::error::Error>(&mut self, section: &str, result: Result<(), E>) {
+        let Err(error) = result else { return };
+        let message = error.to_string();
+        let key = message.split('`').nth(1).unwrap_or_default();
+        self.add(&format!("{section}.{key}"), message.clone());
+    }
+}

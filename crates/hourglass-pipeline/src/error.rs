@@ -1,0 +1,120 @@
+//! What can go wrong while a pipeline runs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::problem::FileError;
+
+/// Why a pipeline could not be read or did not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pipeline file does not exist or can't be read.
+    #[error("cannot read the pipeline file `{}`", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The pipeline file or an override is wrong.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} `{}`{}", path.display(), hint_of(source))]
+    Io {
+        /// What was tried, such as `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A stored artifact does not have the form that this version writes.
+    #[error("`{}` is not what this version of hourglass wrote\nhint: run with `--force`", path.display())]
+    Artifact {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: serde_json::Error,
+    },
+    /// The data can't be had or can't be used.
+    #[error(transparent)]
+    Data(#[from] hourglass_data::Error),
+    /// The model can't be built.
+    #[error(transparent)]
+    Model(#[from] hourglass_models::Error),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] hourglass_train::Error),
+    /// Features can't be made.
+    #[error(transparent)]
+    Features(#[from] hourglass_features::Error),
+    /// A classifier or a statistic failed.
+    #[error("{stage} failed: {source}")]
+    Downstream {
+        /// The stage that was at work.
+        stage: String,
+        /// What went wrong.
+        source: hourglass_downstream::Error,
+    },
+    /// The report can't be written or read.
+    #[error(transparent)]
+    Report(#[from] hourglass_report::ReportError),
+    /// The data has numbers to predict instead of classes.
+    #[error("the target is a number, but the downstream models predict classes")]
+    NotClasses,
+    /// There is no run to show.
+    #[error("there is no run at `{}`\nhint: run a pipeline first, or name a run directory", path.display())]
+    NoRun {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The run was asked to stop; what is finished is kept.
+    #[error("interrupted in `{stage}`\nhint: the same command goes on from here")]
+    Interrupted {
+        /// The stage that was at work.
+        stage: String,
+    },
+}
+
+impl Error {
+    /// Whether Ctrl-C is behind it, in whichever crate it was noticed.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(
+            self,
+            Error::Interrupted { .. }
+                | Error::Data(hourglass_data::Error::Interrupted { .. })
+                | Error::Train(hourglass_train::Error::Interrupted { .. })
+                | Error::Downstream { source: hourglass_downstream::Error::Interrupted, .. }
+        )
+    }
+
+    /// Whether the file or the arguments are wrong, rather than the run.
+    pub fn is_mistake(&self) -> bool {
+        matches!(self, Error::ReadFile { .. } | Error::File(_) | Error::NoRun { .. })
+    }
+}
+
+/// What helps against an error of the system.
+fn hint_of(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "\nhint: the disk is full; free some space, or name another folder with `--runs-dir`"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "\nhint: the folder can't be written to; name another one with `--runs-dir`"
+        }
+        _ => "",
+    }
+}
+
+/// Adds to an error of the system what was tried, and on which path.
+pub(crate) trait Doing<T> {
+    fn doing(self, action: &'static str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, action: &'static str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,269 @@
+//! One repeat of the experiment: preprocess, train, figures, and every classifier on every feature
+//! set. Matrices live here, one feature set at a time, and are made only where the cache misses.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use hourglass_core::{Interrupt, Matrix, Part, Partition, Progress, SampleShape, Samples, Seed};
+use hourglass_data::{Provenance, Resolved};
+use hourglass_downstream::{EstimatorConfig, FitData};
+use hourglass_features::{Bundle, FeatureSet, Sources, extract};
+use hourglass_models::{Autoencoder, build};
+use hourglass_train::{FitOptions, History, fit};
+use ndarray::s;
+use serde::{Deserialize, Serialize};
+
+use crate::cache::{Slot, read_json, write_json};
+use crate::config::Pipeline;
+use crate::error::{Doing, Error};
+use crate::figures::Figures;
+use crate::plan::Kind;
+use crate::run::Runner;
+
+const FACTS_FILE: &str = "data.json";
+const HISTORY_FILE: &str = "history.json";
+const FIGURES_FILE: &str = "figures.json";
+const JUDGEMENT_FILE: &str = "judgement.json";
+const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// Samples of each part whose reconstructions are followed over the epochs.
+const N_WATCHED: usize = 8;
+
+/// What the preprocessing found, without the matrix.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DataFacts {
+    pub(crate) provenance: Provenance,
+    pub(crate) partition: Partition,
+    pub(crate) shape: SampleShape,
+    /// Whether the test rows are those that the source publishes, the same in every repeat.
+    pub(crate) test_is_published: bool,
+    pub(crate) classes: Vec<String>,
+    pub(crate) test_classes: Vec<u32>,
+    /// Class of each watched sample, training part and validation part.
+    pub(crate) watched: [Vec<u32>; 2],
+    pub(crate) value_range: [f32; 2],
+}
+
+/// What one classifier said of the test rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Judgement {
+    pub(crate) n_features: usize,
+    pub(crate) predicted: Vec<u32>,
+    pub(crate) chosen: BTreeMap<String, f64>,
+}
+
+/// Everything that the report needs of one repeat.
+pub(crate) struct RepeatResult {
+    pub(crate) data: DataFacts,
+    pub(crate) history: History,
+    pub(crate) figures: Figures,
+    pub(crate) n_parameters: usize,
+    /// Feature sets in the order of the file; in each, the classifiers in the order of the file.
+    pub(crate) judgements: Vec<Vec<Judgement>>,
+    pub(crate) bundle: PathBuf,
+}
+
+/// Runs one repeat.
+pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult, Error> {
+    let (plan, pipeline) = (runner.plan, runner.pipeline);
+    let seed = pipeline.repeat_seed(repeat);
+    let stage =
+        |kind| plan.stage(kind, Some(repeat)).expect("the plan holds every stage of every repeat");
+    let (progress, interrupt) = (runner.progress, runner.interrupt);
+    let mut rows = Rows { pipeline, source: runner.source, interrupt, seed, prepared: None };
+
+    let entry = runner.stage(stage(Kind::Preprocess), |slot| {
+        write_json(&slot.dir().join(FACTS_FILE), &rows.get()?.facts)
+    })?;
+    let data: DataFacts = read_json(&entry.dir.join(FACTS_FILE))?;
+    if repeat == 0 {
+        announce(progress, &data);
+    }
+
+    let entry = runner.stage(stage(Kind::Train), |slot| {
+        train(rows.get()?, pipeline, seed, slot, progress, interrupt)
+    })?;
+    let bundle = entry.dir;
+    let history: History = read_json(&bundle.join(HISTORY_FILE))?;
+    let (_, trained) = Bundle::load(&bundle)?;
+
+    let entry = runner.stage(stage(Kind::Figures), |slot| {
+        let samples = &rows.get()?.samples;
+        let batch_size = pipeline.train.batch_size;
+        let n_pictures = if repeat == 0 { N_WATCHED } else { 0 };
+        let figures = Figures::of(samples, trained.as_ref(), batch_size, n_pictures)?;
+        write_json(&slot.dir().join(FIGURES_FILE), &figures)
+    })?;
+    let figures: Figures = read_json(&entry.dir.join(FIGURES_FILE))?;
+
+    let mut judgements = Vec::new();
+    for &set in &pipeline.downstream.compare {
+        // Dropped before the next set is made, so that only one feature matrix is alive.
+        let mut features: Option<Matrix> = None;
+        let mut of_set = Vec::new();
+        for (index, estimator) in pipeline.downstream.models.iter().enumerate() {
+            let downstream = stage(Kind::Downstream(set, index));
+            if features.is_none() && runner.needs(downstream) {
+                let clock = Instant::now();
+                features = Some(features_of(set, rows.get()?, pipeline, seed, trained.as_ref())?);
+                runner.timed(stage(Kind::Extract(set)), clock, false);
+            }
+            let entry = runner.stage(downstream, |slot| {
+                let prepared = rows.get()?;
+                if features.is_none() {
+                    features = Some(features_of(set, prepared, pipeline, seed, trained.as_ref())?);
+                }
+                let matrix = features.as_ref().expect("it has just been made");
+                progress.begin(&downstream.label, None);
+                let judgement =
+                    judge(estimator, matrix, &prepared.samples, seed, progress, interrupt)
+                        .map_err(|source| Error::Downstream {
+                            stage: downstream.label.clone(),
+                            source,
+                        })?;
+                progress.end("");
+                write_json(&slot.dir().join(JUDGEMENT_FILE), &judgement)
+            })?;
+            of_set.push(read_json(&entry.dir.join(JUDGEMENT_FILE))?);
+        }
+        judgements.push(of_set);
+    }
+    let n_parameters = trained.parameters().iter().map(|parameter| parameter.len()).sum();
+    Ok(RepeatResult { data, history, figures, n_parameters, judgements, bundle })
+}
+
+/// The prepared rows of a repeat, made when they are first needed.
+struct Rows<'a> {
+    pipeline: &'a Pipeline,
+    source: &'a Resolved,
+    interrupt: &'a Interrupt,
+    seed: Seed,
+    prepared: Option<Prepared>,
+}
+
+struct Prepared {
+    samples: Samples,
+    preprocessing: serde_json::Value,
+    facts: DataFacts,
+}
+
+impl Rows<'_> {
+    fn get(&mut self) -> Result<&Prepared, Error> {
+        let prepared = match self.prepared.take() {
+            Some(prepared) => prepared,
+            None => self.prepare()?,
+        };
+        Ok(self.prepared.insert(prepared))
+    }
+
+    fn prepare(&self) -> Result<Prepared, Error> {
+        let loaded = self.source.load(self.pipeline.data_seed(), self.interrupt)?;
+        let Pipeline { split, preprocess, .. } = self.pipeline;
+        let (samples, preprocessor) =
+            hourglass_data::prepare(&loaded, split, preprocess, self.seed.child("split"))?;
+        let classes = samples.targets.class_names().ok_or(Error::NotClasses)?.to_vec();
+        let test_classes = samples.class_ids(Part::Test).ok_or(Error::NotClasses)?.to_vec();
+        let (low, high) = preprocessor.output_range().unwrap_or((0.0, 1.0));
+        let facts = DataFacts {
+            partition: samples.partition,
+            shape: samples.shape,
+            test_is_published: loaded.test.is_some(),
+            provenance: loaded.provenance,
+            classes,
+            test_classes,
+            watched: watched_classes(&samples),
+            value_range: [low, high],
+        };
+        Ok(Prepared { samples, preprocessing: crate::key::to_value(&preprocessor), facts })
+    }
+}
+
+/// Class of each watched sample: those of the training part, then those of validation.
+fn watched_classes(samples: &Samples) -> [Vec<u32>; 2] {
+    [Part::Train, Part::Validation].map(|part| {
+        samples.class_ids(part).unwrap_or_default().iter().take(N_WATCHED).copied().collect()
+    })
+}
+
+/// Says which data it is and whence; a fallback must not be missed.
+fn announce(progress: &dyn Progress, data: &DataFacts) {
+    if let Some(reason) = &data.provenance.fallback {
+        let dataset = &data.provenance.dataset;
+        progress
+            .say(&format!("**NOT THE DATA ASKED FOR: running on {dataset} instead ({reason})**"));
+    }
+    let Partition { n_train, n_validation, n_test } = data.partition;
+    progress.say(&data.provenance.sentence);
+    progress.say(&format!(
+        "{n_train} rows to train on, {n_validation} to choose on, {n_test} to test on"
+    ));
+}
+
+fn train(
+    rows: &Prepared,
+    pipeline: &Pipeline,
+    seed: Seed,
+    slot: &Slot,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    let samples = &rows.samples;
+    let model = build(&pipeline.model, samples.shape, seed.child("model"))?;
+    let checkpoint = slot.dir().join(CHECKPOINT_FILE);
+    let options = FitOptions {
+        checkpoint: Some(checkpoint.clone()),
+        telemetry: Some(slot.dir().join("telemetry.jsonl")),
+        n_watched: N_WATCHED,
+        progress,
+        interrupt,
+    };
+    let (fit_on, check_on) = (samples.part(Part::Train), samples.part(Part::Validation));
+    let history =
+        fit(model.as_ref(), fit_on, check_on, &pipeline.train, seed.child("train"), &options)?;
+    write_json(&slot.dir().join(HISTORY_FILE), &history)?;
+    let preprocessing = rows.preprocessing.clone();
+    let bundle = Bundle { model: pipeline.model.clone(), shape: samples.shape, preprocessing };
+    bundle.save(slot.dir(), model.as_ref())?;
+    if checkpoint.exists() {
+        // A finished training has no use for it, and it is three times the weights.
+        std::fs::remove_file(&checkpoint).doing("remove", &checkpoint)?;
+    }
+    Ok(())
+}
+
+fn features_of(
+    set: FeatureSet,
+    rows: &Prepared,
+    pipeline: &Pipeline,
+    seed: Seed,
+    trained: &dyn Autoencoder,
+) -> Result<Matrix, Error> {
+    // The very weights that the training started from.
+    let random = build(&pipeline.model, rows.samples.shape, seed.child("model"))?;
+    let sources = Sources { samples: &rows.samples, trained, random: random.as_ref() };
+    Ok(extract(set, &sources, &pipeline.features)?.matrix)
+}
+
+/// Fits a classifier, its choices made on validation, and has it predict the test rows once.
+fn judge(
+    estimator: &EstimatorConfig,
+    features: &Matrix,
+    samples: &Samples,
+    seed: Seed,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Judgement, hourglass_downstream::Error> {
+    let rows = |part| features.slice(s![samples.partition.rows(part), ..]);
+    let classes = samples.class_ids(Part::TrainValidation).unwrap_or_default();
+    let n_classes = samples.targets.class_names().map_or(0, <[String]>::len);
+    let n_train = samples.partition.n_train;
+    let data = FitData::split(rows(Part::TrainValidation), classes, n_train, n_classes);
+    let seed = seed.child("downstream").child(estimator.name());
+    let fitted = estimator.build().fit(&data, seed, progress, interrupt)?;
+    Ok(Judgement {
+        n_features: features.ncols(),
+        predicted: fitted.predict(rows(Part::Test))?,
+        chosen: fitted.chosen(),
+    })
+}

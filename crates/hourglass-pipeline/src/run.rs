@@ -1,0 +1,178 @@
+//! Runs the stages of a pipeline, each from the cache where it can be, and leaves a run directory.
+//!
+//! What a repeat does is in [`crate::repeat`], what the numbers mean in [`crate::summary`].
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use hourglass_core::{Interrupt, Progress};
+use hourglass_data::{Locations, Resolved};
+use hourglass_report::{Report, StageTiming};
+
+use crate::cache::{Cache, Claim, Entry, Slot};
+use crate::config::Pipeline;
+use crate::error::{Doing, Error};
+use crate::plan::{Plan, Stage};
+use crate::repeat::{self, RepeatResult};
+use crate::run_folder::{self, RunRecord};
+use crate::summary;
+
+/// What surrounds a run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Folder that paths in the pipeline file are relative to.
+    pub base: PathBuf,
+    /// Where data is looked for.
+    pub locations: Locations,
+    /// Folder of runs and of the cache.
+    pub runs_dir: PathBuf,
+    /// Run every stage, whatever the cache holds.
+    pub force: bool,
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// The run directory.
+    pub folder: PathBuf,
+    /// What it says.
+    pub report: Report,
+}
+
+/// Runs a pipeline. A second run of the same pipeline waits for the first and is then served.
+///
+/// # Errors
+/// Whatever a stage says; [`Error::Interrupted`] (and like it) after Ctrl-C. What is finished by
+/// then is kept, and the same call goes on from there.
+pub fn run(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<RunOutcome, Error> {
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let locations = &options.locations;
+    let source =
+        hourglass_data::resolve(&pipeline.data, &options.base, locations, progress, interrupt)?;
+    let fingerprint = source.fingerprint(pipeline.data_seed())?;
+    let plan = Plan::new(pipeline, &fingerprint);
+    std::fs::create_dir_all(&options.runs_dir).doing("create", &options.runs_dir)?;
+    let name = format!("{}-{}", pipeline.name, plan.key().short());
+    let folder = options.runs_dir.join(&name);
+
+    let cache = Cache::new(&options.runs_dir);
+    let waiting = "another run of this pipeline is at work; waiting for it";
+    let (_lock, waited) = cache.lock(&format!("run-{name}"), waiting, progress, interrupt)?;
+    let force = options.force && !waited;
+    let mut runner = Runner {
+        pipeline,
+        plan: &plan,
+        cache: &cache,
+        source: &source,
+        force,
+        progress,
+        interrupt,
+        timings: vec![StageTiming {
+            repeat: None,
+            stage: "data".to_owned(),
+            seconds: clock.elapsed().as_secs_f64(),
+            from_cache: false,
+        }],
+        n_run: 0,
+    };
+    let mut repeats: Vec<RepeatResult> = Vec::with_capacity(pipeline.repeats);
+    for repeat in 0..pipeline.repeats {
+        repeats.push(repeat::run(&mut runner, repeat)?);
+    }
+    // A run that made nothing new leaves the folder, and the timings of the first run, as they are.
+    if runner.n_run == 0
+        && let Ok((report, Some(_))) = run_folder::read(&folder)
+    {
+        progress.say("everything was in the cache");
+        run_folder::point_latest(&options.runs_dir, &name)?;
+        return Ok(RunOutcome { folder, report });
+    }
+    let report_clock = Instant::now();
+    let report = summary::report(pipeline, &repeats)?;
+    let mut timings = runner.timings;
+    timings.push(StageTiming {
+        repeat: None,
+        stage: "report".to_owned(),
+        seconds: report_clock.elapsed().as_secs_f64(),
+        from_cache: false,
+    });
+    let record = RunRecord {
+        pipeline,
+        report: &report,
+        fingerprint: &fingerprint,
+        bundles: repeats.iter().map(|repeat| repeat.bundle.as_path()).collect(),
+        stages: timings,
+        started,
+        total_seconds: clock.elapsed().as_secs_f64(),
+    };
+    run_folder::write(&options.runs_dir, &name, &record)?;
+    Ok(RunOutcome { folder, report })
+}
+
+/// What every stage needs.
+pub(crate) struct Runner<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) plan: &'a Plan,
+    pub(crate) source: &'a Resolved,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) interrupt: &'a Interrupt,
+    cache: &'a Cache,
+    force: bool,
+    timings: Vec<StageTiming>,
+    n_run: usize,
+}
+
+impl<'a> Runner<'a> {
+    /// Serves a stage from the cache, or has `make` fill its folder.
+    pub(crate) fn stage(
+        &mut self,
+        stage: &Stage,
+        make: impl FnOnce(&Slot) -> Result<(), Error>,
+    ) -> Result<Entry, Error> {
+        let clock = Instant::now();
+        if self.interrupt.is_raised() {
+            return Err(Error::Interrupted { stage: stage.label.clone() });
+        }
+        let claim = self.cache.claim(&stage.inputs, self.force, self.progress, self.interrupt)?;
+        let (entry, from_cache) = match claim {
+            Claim::Ready(entry) => (entry, true),
+            Claim::Mine(slot) => {
+                make(&slot)?;
+                self.n_run += 1;
+                (slot.finish(clock.elapsed().as_secs_f64())?, false)
+            }
+        };
+        self.timed(stage, clock, from_cache);
+        Ok(entry)
+    }
+
+    /// Whether a stage would run.
+    pub(crate) fn needs(&self, stage: &Stage) -> bool {
+        self.force || self.cache.find(&stage.inputs).is_none()
+    }
+
+    /// Notes how long a stage took that keeps nothing.
+    pub(crate) fn timed(&mut self, stage: &Stage, clock: Instant, from_cache: bool) {
+        let seconds = clock.elapsed().as_secs_f64();
+        if !from_cache {
+            let memory = crate::memory::peak_rss_bytes()
+                .map_or(String::new(), |bytes| format!(", peak {} MiB", bytes >> 20));
+            self.progress.say(&format!("{}: {seconds:.1} s{memory}", stage.label));
+        }
+        let name = stage.label.split(", repeat").next().unwrap_or_default().to_owned();
+        self.timings.push(StageTiming { repeat: stage.repeat, stage: name, seconds, from_cache });
+    }
+}
+
+/// Reads the report of a run directory, and its timings where they are.
+///
+/// # Errors
+/// [`Error::NoRun`] where there is none, or what is wrong with it.
+pub fn read_run(folder: &Path) -> Result<(Report, Option<hourglass_report::Timings>), Error> {
+    run_folder::read(folder)
+}

@@ -1,0 +1,201 @@
+//! The run directory: everything a person keeps of a run, written elsewhere and renamed in.
+//!
+//! It computes nothing. `report.json` holds no time and no machine; `timings.json` and
+//! `manifest.json` do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hourglass_report::{Report, StageTiming, Timings, to_markdown};
+use serde_json::json;
+
+use crate::cache::{read_json, replace_dir, write_json};
+use crate::config::Pipeline;
+use crate::error::{Doing, Error};
+
+const REPORT_FILE: &str = "report.json";
+const TIMINGS_FILE: &str = "timings.json";
+
+/// What a run directory is made from.
+pub(crate) struct RunRecord<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) report: &'a Report,
+    /// Hash of the source data.
+    pub(crate) fingerprint: &'a str,
+    /// Folder of each repeat's bundle in the cache.
+    pub(crate) bundles: Vec<&'a Path>,
+    pub(crate) stages: Vec<StageTiming>,
+    pub(crate) started: SystemTime,
+    pub(crate) total_seconds: f64,
+}
+
+/// Writes the run directory `name`, replaces an older one, and points `latest` to it.
+pub(crate) fn write(runs_dir: &Path, name: &str, record: &RunRecord<'_>) -> Result<(), Error> {
+    let partial = runs_dir.join(format!(".{name}-partial"));
+    if partial.exists() {
+        fs::remove_dir_all(&partial).doing("remove", &partial)?;
+    }
+    fs::create_dir_all(&partial).doing("create", &partial)?;
+    let filled = fill(&partial, record);
+    if filled.is_err() {
+        // What was wrong is said already; a folder that stays behind is only untidy.
+        drop(fs::remove_dir_all(&partial));
+    }
+    filled?;
+    replace_dir(&partial, &runs_dir.join(name))?;
+    point_latest(runs_dir, name)
+}
+
+fn fill(folder: &Path, record: &RunRecord<'_>) -> Result<(), Error> {
+    let RunRecord { pipeline, report, .. } = record;
+    let timings = timings(record);
+    write_json(&folder.join(REPORT_FILE), report)?;
+    write_json(&folder.join(TIMINGS_FILE), &timings)?;
+    write_json(&folder.join("manifest.json"), &manifest(record, &timings))?;
+    let text = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).doing("write", &path)
+    };
+    text("pipeline.toml", pipeline.resolved())?;
+    text("report.md", to_markdown(report, Some(&timings)))?;
+    text("report.html", hourglass_report::to_html(report, Some(&timings))?)?;
+    for (repeat, bundle) in record.bundles.iter().enumerate() {
+        copy_files(bundle, &folder.join(format!("repeat-{}", repeat + 1)))?;
+    }
+    Ok(())
+}
+
+/// Points `runs/latest` to a run; the old link is replaced in one step.
+pub(crate) fn point_latest(runs_dir: &Path, name: &str) -> Result<(), Error> {
+    let (link, new) = (runs_dir.join("latest"), runs_dir.join(format!(".latest-{name}")));
+    if new.symlink_metadata().is_ok() {
+        fs::remove_file(&new).doing("remove", &new)?;
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(name, &new).doing("create", &new)?;
+    #[cfg(windows)]
+    std::os::windows::fs::symlink_dir(name, &new).doing("create", &new)?;
+    fs::rename(&new, &link).doing("replace", &link)
+}
+
+/// Reads the report of a run directory, and its timings where they are.
+pub(crate) fn read(folder: &Path) -> Result<(Report, Option<Timings>), Error> {
+    let path = folder.join(REPORT_FILE);
+    if !path.exists() {
+        return Err(Error::NoRun { path: folder.to_owned() });
+    }
+    Ok((read_json(&path)?, read_json(&folder.join(TIMINGS_FILE)).ok()))
+}
+
+/// Copies the files of a folder; as links where the file system has them, which takes no room.
+fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir_all(to).doing("create", to)?;
+    for item in fs::read_dir(from).doing("read", from)? {
+        let source = item.doing("read", from)?.path();
+        let Some(name) = source.file_name() else { continue };
+        let target: PathBuf = to.join(name);
+        if fs::hard_link(&source, &target).is_err() {
+            fs::copy(&source, &target).doing("copy to", &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn timings(record: &RunRecord<'_>) -> Timings {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    Timings {
+        schema_version: hourglass_report::SCHEMA_VERSION,
+        started: rfc3339(seconds(record.started)),
+        finished: rfc3339(seconds(SystemTime::now())),
+        total_seconds: record.total_seconds,
+        peak_memory_mib: crate::memory::peak_rss_bytes().map(|bytes| bytes as f64 / 1048576.0),
+        threads: threads(),
+        machine: machine(),
+        stages: record.stages.clone(),
+    }
+}
+
+fn manifest(record: &RunRecord<'_>, timings: &Timings) -> serde_json::Value {
+    let report = record.report;
+    json!({
+        "name": report.name,
+        "seed": report.seed,
+        "repeat_seeds": report.repeat_seeds,
+        "versions": report.versions,
+        "data": { "dataset": report.data.dataset, "fingerprint": record.fingerprint, "files": report.data.files },
+        "machine": timings.machine,
+        "threads": timings.threads,
+        "git_commit": git_commit(),
+        "started": timings.started,
+        "finished": timings.finished,
+    })
+}
+
+/// The commit of the current folder's repository, where there is one.
+fn git_commit() -> Option<String> {
+    let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// Threads of the pool; the binary sets the variable before the first of them starts.
+fn threads() -> usize {
+    let set = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+    set.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn machine() -> String {
+    let read = |path: &str, key: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let processor = read("/proc/cpuinfo", "model name").unwrap_or("unknown processor".to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = read("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(String::new(), |kibibytes| format!(", {} GiB", kibibytes.div_ceil(1 << 20)));
+    format!(
+        "{processor}, {cores} cores{memory}, {} {}",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
+
+/// Seconds since 1970 as `2026-11-23T09:18:00Z`.
+///
+/// # Source
+/// Howard Hinnant, `civil_from_days` in *chrono-Compatible Low-Level Date Algorithms* (2014).
+fn rfc3339(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Months are counted from March, so that the leap day is the last of the year.
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_agree_with_date() {
+        // date -u -d @N +%FT%TZ
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_425_480, "2026-11-23T09:18:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), expected);
+        }
+    }
+}
