@@ -98,10 +98,7 @@ mod tests {
     #[test]
     fn lines_break_at_missing_points() {
         let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0), (3.0, 4.25)];
-        assert_eq!(
-            polyline(points.into_iter(), "a"),
-            "<path d=\"M0 1M2 3L3 4.2\" class=\"a\"/>"
-        );
+        assert_eq!(polyline(points.into_iter(), "a"), "<path d=\"M0 1M2 3L3 4.2\" class=\"a\"/>");
     }
 
     #[test]

@@ -13,9 +13,15 @@ mod markdown;
 mod page;
 mod table;
 
+mod facts;
 mod figure;
 mod picture;
 mod words;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use error::ReportError;
 pub use markdown::to_markdown;

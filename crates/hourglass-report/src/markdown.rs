@@ -42,6 +42,13 @@ impl Page {
         self.0.push('\n');
     }
 
+    /// A list of names and what they are; both are plain text.
+    fn facts(&mut self, facts: &[(String, String)]) {
+        let line =
+            |(name, what): &(String, String)| format!("- {}: {}", escaped(name), escaped(what));
+        self.paragraph(&facts.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+
     fn list(&mut self, sentences: &[String]) {
         let lines: Vec<String> = sentences.iter().map(|s| format!("- {}", escaped(s))).collect();
         if !lines.is_empty() {
@@ -106,35 +113,13 @@ fn result_cell(cell: &Cell) -> String {
 fn data(page: &mut Page, data: &DataSummary) {
     page.paragraph("## Data");
     page.paragraph(&escaped(&data.sentence));
-    let mut rows = vec![
-        vec!["data set".into(), escaped(&data.dataset)],
-        vec!["training rows".into(), words::grouped(data.rows.n_train as u64)],
-        vec!["validation rows".into(), words::grouped(data.rows.n_validation as u64)],
-        vec!["test rows".into(), words::grouped(data.rows.n_test as u64)],
-        vec!["features".into(), words::grouped(data.n_features as u64)],
-    ];
-    if !data.classes.is_empty() {
-        rows.push(vec!["classes".into(), words::grouped(data.classes.len() as u64)]);
-    }
-    rows.extend(data.licence.iter().map(|text| vec!["licence".into(), escaped(text)]));
-    rows.extend(data.citation.iter().map(|text| vec!["citation".into(), escaped(text)]));
-    page.table(&["", ""], &rows);
+    page.facts(&data.facts());
 }
 
 fn model(page: &mut Page, report: &Report) {
     let model = &report.model;
     page.paragraph("## Autoencoder");
-    page.table(
-        &["", ""],
-        &[
-            vec!["kind".into(), escaped(&words::spaced(&model.kind))],
-            vec!["layers".into(), escaped(&model.description)],
-            vec!["parameters".into(), words::grouped(model.n_parameters as u64)],
-            vec!["latent width".into(), words::grouped(model.latent_dim as u64)],
-            vec!["feature width".into(), words::grouped(model.feature_width as u64)],
-            vec!["training".into(), escaped(&model.optimiser)],
-        ],
-    );
+    page.facts(&model.facts());
     if !report.training.is_empty() {
         let rows: Vec<Vec<String>> = report.training.iter().map(training_row).collect();
         page.table(
@@ -163,7 +148,14 @@ fn reconstruction_errors(page: &mut Page, reconstruction: &Reconstruction) {
     let rows: Vec<Vec<String>> = reconstruction
         .errors
         .iter()
-        .map(|row| vec![escaped(&row.name), show(row.train), show(row.validation), show(row.test)])
+        .map(|row| {
+            vec![
+                escaped(&words::yardstick(&row.name)),
+                show(row.train),
+                show(row.validation),
+                show(row.test),
+            ]
+        })
         .collect();
     page.table(&["put in place of the input", "training", "validation", "test"], &rows);
 }
@@ -243,11 +235,12 @@ fn fenced(code: &str) -> String {
 /// The text with everything that Markdown or HTML would read as markup made plain.
 fn escaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    for letter in text.chars() {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         match letter {
-            '<' => plain.push_str("&lt;"),
-            '>' => plain.push_str("&gt;"),
-            '&' => plain.push_str("&amp;"),
+            // Followed by a space it is a sign of arithmetic, as in `p < 0.001`.
+            '<' if letters.peek() != Some(&' ') => plain.push_str("&lt;"),
+            '&' if letters.peek() != Some(&' ') => plain.push_str("&amp;"),
             '\n' | '\r' => plain.push(' '),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' => {
                 plain.push('\\');
@@ -265,7 +258,7 @@ mod tests {
 
     #[test]
     fn markup_in_names_is_made_plain() {
-        assert_eq!(escaped("<b>a|b_c"), "&lt;b&gt;a\\|b\\_c");
+        assert_eq!(escaped("<b>a|b_c"), "&lt;b>a\\|b\\_c");
         assert_eq!(fenced("a = \"```\""), "````toml\na = \"```\"\n````");
     }
 }

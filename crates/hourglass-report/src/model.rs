@@ -329,6 +329,7 @@ pub struct LatentMap {
     /// How it was made, such as `first two principal components of the latent, test rows`.
     pub method: String,
     /// `(n, 2)`, at most 2000 rows; see [`rounded`].
+    #[serde(deserialize_with = "nan_from_null_points")]
     pub points: Vec<[f32; 2]>,
     /// Class index of each point; empty for a regression.
     pub classes: Vec<u32>,
@@ -364,4 +365,11 @@ fn nan_from_null_rows<'de, D: Deserializer<'de>>(
         .into_iter()
         .map(|row| row.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect())
         .collect())
+}
+
+fn nan_from_null_points<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<[f32; 2]>, D::Error> {
+    let points = Vec::<[Option<f32>; 2]>::deserialize(deserializer)?;
+    Ok(points.into_iter().map(|point| point.map(|value| value.unwrap_or(f32::NAN))).collect())
 }

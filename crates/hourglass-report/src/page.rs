@@ -29,9 +29,9 @@ const STYLE: &str = include_str!("page/page.css");
 pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_syntax(
-        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?,
-    );
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("capital", |text: &str| words::capital(text));
+    environment.add_filter("joined", joined);
     environment.add_template("page.html", TEMPLATE)?;
     let page = context! {
         style => STYLE,
@@ -46,14 +46,14 @@ pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, Rep
         method => Serde(&report.method),
         forest => plots::forest(report),
         chosen => Serde(chosen(report)),
-        model_facts => Serde(model_facts(report)),
+        model_facts => Serde(report.model.facts()),
         runs => Serde(runs(report)),
         curves => Serde(plots::curves(report)),
         reconstruction => Serde(pictures::view(report)?),
         latent => Serde(plots::latent(report)),
         classes => Serde(classes::view(report)),
         data_sentence => &report.data.sentence,
-        data_facts => Serde(data_facts(report)),
+        data_facts => Serde(report.data.facts()),
         files => Serde(files(report)),
         seed => report.seed.to_string(),
         seeds => Serde(report.repeat_seeds.iter().map(u64::to_string).collect::<Vec<_>>()),
@@ -62,6 +62,13 @@ pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, Rep
         costs => Serde(timings.map(costs)),
     };
     Ok(environment.get_template("page.html")?.render(page)?)
+}
+
+/// The text with spaces that no line may break at between a number and its unit or sign.
+fn joined(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+        .replace("p < ", "p\u{a0}<\u{a0}")
+        .replace("p = ", "p\u{a0}=\u{a0}")
 }
 
 fn answer_class(answer: Answer) -> &'static str {
@@ -94,43 +101,6 @@ fn summary(report: &Report) -> String {
         words::counted(report.repeats, "repeat"),
         report.seed,
     )
-}
-
-/// A name and what it is, one line of a list of facts.
-type Fact = (String, String);
-
-fn fact(name: &str, value: impl Into<String>) -> Fact {
-    (name.into(), value.into())
-}
-
-fn model_facts(report: &Report) -> Vec<Fact> {
-    let model = &report.model;
-    vec![
-        fact("Kind", words::spaced(&model.kind)),
-        fact("Layers", &*model.description),
-        fact("Trained numbers", words::grouped(model.n_parameters as u64)),
-        fact("Latent width", words::grouped(model.latent_dim as u64)),
-        fact("Feature width", words::grouped(model.feature_width as u64)),
-        fact("Training", &*model.optimiser),
-    ]
-}
-
-fn data_facts(report: &Report) -> Vec<Fact> {
-    let data = &report.data;
-    let rows = |n: usize| words::grouped(n as u64);
-    let mut facts = vec![
-        fact("Data set", &*data.dataset),
-        fact("Training rows", rows(data.rows.n_train)),
-        fact("Validation rows", rows(data.rows.n_validation)),
-        fact("Test rows", rows(data.rows.n_test)),
-        fact("Features", rows(data.n_features)),
-    ];
-    if !data.classes.is_empty() {
-        facts.push(fact("Classes", rows(data.classes.len())));
-    }
-    facts.extend(data.licence.iter().map(|text| fact("Licence", &**text)));
-    facts.extend(data.citation.iter().map(|text| fact("Citation", &**text)));
-    facts
 }
 
 #[derive(Serialize)]
@@ -179,7 +149,7 @@ fn runs(report: &Report) -> Vec<RunView<'_>> {
                 learning_rate: run
                     .epochs
                     .last()
-                    .map_or_else(missing, |epoch| words::significant(epoch.learning_rate)),
+                    .map_or_else(missing, |epoch| words::trimmed(epoch.learning_rate)),
                 stopped_because: &run.stopped_because,
             }
         })

@@ -268,3 +268,176 @@ fn best_raw(results: &[ResultRow], metric: &Metric) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::row;
+
+    const LOGISTIC: &str = "logistic_regression";
+
+    fn of(rows: &[ResultRow]) -> Verdict {
+        verdict(rows, &Metric::accuracy(), LOGISTIC)
+    }
+
+    /// Raw and one other set under logistic regression.
+    fn two(set: &str, raw: f64, mean: f64, mark: Mark) -> Vec<ResultRow> {
+        vec![row(RAW, LOGISTIC, raw, None), row(set, LOGISTIC, mean, Some((mean - raw, mark)))]
+    }
+
+    #[test]
+    fn the_sentence_says_the_answer_and_its_certainty() {
+        let wide = {
+            let mut rows = two(AUTOENCODER, 0.92, 0.93, Mark::Same);
+            let against = rows[1].against_raw.as_mut().unwrap();
+            (against.ci_low, against.ci_high) = (Some(-0.02), Some(0.04));
+            rows
+        };
+        let single = {
+            let mut rows = two(AUTOENCODER, 0.92, 0.93, Mark::Same);
+            rows[1].n = 1;
+            let against = rows[1].against_raw.as_mut().unwrap();
+            (against.ci_low, against.ci_high) = (None, None);
+            (against.p_value, against.p_holm) = (None, None);
+            rows
+        };
+        for (rows, mark, sentence) in [
+            (
+                two(AUTOENCODER, 0.925_8, 0.982_9, Mark::Better),
+                Answer::Gain,
+                "Autoencoder features help: logistic regression makes 1.71 % test errors with \
+                 them and 7.42 % on the raw features (difference 5.71 points, 95 % interval 5.31 \
+                 to 6.11, p < 0.001, 3 repeats).",
+            ),
+            (
+                two(AUTOENCODER, 0.925_8, 0.926_8, Mark::Same),
+                Answer::NoGain,
+                "Autoencoder features bring no gain: logistic regression makes 7.32 % test errors \
+                 with them and 7.42 % on the raw features (difference 0.10 points for the better, \
+                 95 % interval −0.30 to 0.50, p = 0.60, 3 repeats).",
+            ),
+            (
+                two(AUTOENCODER, 0.925_8, 0.9, Mark::Worse),
+                Answer::Worse,
+                "Autoencoder features make it worse: logistic regression makes 10.00 % test \
+                 errors with them and 7.42 % on the raw features (difference 2.58 points for the \
+                 worse, 95 % interval 2.18 to 2.98, p < 0.001, 3 repeats).",
+            ),
+            (
+                wide,
+                Answer::Uncertain,
+                "It is uncertain whether autoencoder features help: logistic regression makes \
+                 7.00 % test errors with them and 8.00 % on the raw features (difference 1.00 \
+                 points for the better, 95 % interval −2.00 to 4.00, p = 0.60, 3 repeats).",
+            ),
+            (
+                single,
+                Answer::Uncertain,
+                "It is uncertain whether autoencoder features help: logistic regression makes \
+                 7.00 % test errors with them and 8.00 % on the raw features (difference 1.00 \
+                 points for the better, no interval, 1 repeat).",
+            ),
+            (
+                two(RAW_AND_AUTOENCODER, 0.9, 0.95, Mark::Better),
+                Answer::Gain,
+                "Autoencoder features beside the raw ones help: logistic regression makes 5.00 % \
+                 test errors with both and 10.00 % on the raw ones alone (difference 5.00 points, \
+                 95 % interval 4.60 to 5.40, p < 0.001, 3 repeats).",
+            ),
+        ] {
+            let verdict = of(&rows);
+            assert_eq!(verdict.sentence, sentence);
+            assert_eq!(verdict.mark, mark, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn without_both_sides_there_is_no_answer() {
+        let mut failed = two(AUTOENCODER, 0.9, 0.95, Mark::Better);
+        failed[1].mean = f64::NAN;
+        for rows in [
+            Vec::new(),
+            vec![row(RAW, LOGISTIC, 0.9, None)],
+            vec![row(AUTOENCODER, LOGISTIC, 0.9, None)],
+            vec![row(RAW, LOGISTIC, 0.9, None), row(AUTOENCODER, "knn", 0.9, None)],
+            two(PCA, 0.9, 0.95, Mark::Better),
+            failed,
+        ] {
+            assert_eq!(of(&rows).mark, Answer::NotMeasured);
+        }
+    }
+
+    #[test]
+    fn another_model_speaks_where_the_main_one_is_missing() {
+        let mut rows = two(AUTOENCODER, 0.9, 0.95, Mark::Better);
+        rows.iter_mut().for_each(|row| row.model = "linear_svm".into());
+        let verdict = of(&rows);
+        assert_eq!(verdict.mark, Answer::Gain);
+        assert!(verdict.sentence.contains("linear SVM makes"), "{}", verdict.sentence);
+    }
+
+    #[test]
+    fn notes_name_what_the_sentence_leaves_out() {
+        let base = || two(AUTOENCODER, 0.925_8, 0.982_9, Mark::Better);
+        let with = |extra: Vec<ResultRow>| of(&[base(), extra].concat()).notes.join("\n");
+        let against = |difference, mark| Some((difference, mark));
+        for (extra, expected) in [
+            (Vec::new(), ""),
+            (
+                vec![row(PCA, LOGISTIC, 0.982, against(0.05, Mark::Better))],
+                "PCA does as well (1.80 %): a linear method is enough.",
+            ),
+            (
+                vec![row(RANDOM_ENCODER, LOGISTIC, 0.99, against(0.05, Mark::Better))],
+                "The untrained random encoder does better (1.00 %): the training adds nothing.",
+            ),
+            (vec![row(PCA, LOGISTIC, 0.95, against(0.03, Mark::Better))], ""),
+            (
+                vec![row(RAW_AND_AUTOENCODER, LOGISTIC, 0.92, against(-0.006, Mark::Same))],
+                "Raw and autoencoder features side by side give 8.00 %, not distinguishable from \
+                 raw.",
+            ),
+            (
+                vec![
+                    row(RAW, "knn", 0.97, None),
+                    row(AUTOENCODER, "knn", 0.96, against(-0.01, Mark::Worse)),
+                ],
+                "With the other model: k nearest neighbours 4.00 % against 3.00 % on raw (worse).",
+            ),
+            (
+                vec![row(RAW, "gradient_boosting", 0.986, None)],
+                "The best score needs no autoencoder: gradient boosting on the raw features, \
+                 1.40 %, against 1.71 % at best with autoencoder features.",
+            ),
+        ] {
+            assert_eq!(with(extra), expected);
+        }
+    }
+
+    #[test]
+    fn side_by_side_takes_the_headline_where_only_it_helps() {
+        let mut rows = two(AUTOENCODER, 0.9, 0.88, Mark::Worse);
+        rows.push(row(RAW_AND_AUTOENCODER, LOGISTIC, 0.93, Some((0.03, Mark::Better))));
+        let verdict = of(&rows);
+        assert_eq!(verdict.mark, Answer::Gain);
+        assert!(verdict.sentence.starts_with("Autoencoder features beside the raw ones help"));
+        assert_eq!(
+            verdict.notes,
+            ["The autoencoder's features alone give 12.00 %, worse than raw."]
+        );
+    }
+
+    #[test]
+    fn other_metrics_are_named() {
+        let rmse = Metric { name: "rmse".into(), higher_is_better: false, is_fraction: false };
+        let rows = two(AUTOENCODER, 0.5, 0.45, Mark::Better);
+        let verdict = verdict(&rows, &rmse, LOGISTIC);
+        assert!(
+            verdict.sentence.contains(
+                "logistic regression has a test rmse of 0.450 with them and 0.500 on the raw"
+            ),
+            "{}",
+            verdict.sentence
+        );
+    }
+}

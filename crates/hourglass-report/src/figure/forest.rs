@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::{coordinate, element, line, text};
 use crate::model::Mark;
+use crate::words;
 
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 24.0;
@@ -25,8 +26,8 @@ pub(crate) struct ForestRow {
     pub difference: f64,
     pub interval: Option<(f64, f64)>,
     pub mark: Mark,
-    /// The numbers in words.
-    pub words: String,
+    /// The numbers, as the table beside the drawing shows them.
+    pub numbers: String,
 }
 
 impl Forest {
@@ -36,7 +37,8 @@ impl Forest {
         let starts_group = |i: usize| i == 0 || rows[i - 1].group != rows[i].group;
         let n_lines = rows.len() + (0..rows.len()).filter(|&i| starts_group(i)).count();
         let bottom = TOP + ROW * n_lines as f64 + 6.0;
-        let ends = rows.iter().flat_map(|row| row.interval.map_or([row.difference; 2], |(l, h)| [l, h]));
+        let ends =
+            rows.iter().flat_map(|row| row.interval.map_or([row.difference; 2], |(l, h)| [l, h]));
         // Zero is always in view: it is what everything is compared with.
         let values = ends.chain(rows.iter().map(|row| row.difference)).chain([0.0]);
         let x = Axis::new(values, false, (LEFT, WIDTH - RIGHT), 5).filter(|_| !rows.is_empty())?;
@@ -98,7 +100,8 @@ impl ForestRow {
                 format!("<circle cx=\"{at}\" cy=\"{y}\" r=\"4.5\" class=\"dot {class}\"/>")
             }
         };
-        inside + &text(WIDTH, y + 4.0, "tick end", &self.words)
+        inside += &text(WIDTH - 46.0, y + 4.0, "tick end", &self.numbers);
+        inside + &text(WIDTH - 40.0, y + 4.0, "tick", words::mark(self.mark))
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn view(report: &Report) -> Result<Option<ReconstructionView>, Report
         .errors
         .iter()
         .map(|row| ErrorView {
-            name: words::capital(&row.name),
+            name: words::capital(&words::yardstick(&row.name)),
             is_model: row.name == crate::AUTOENCODER,
             values: [show(row.train), show(row.validation), show(row.test)],
         })
@@ -75,7 +75,10 @@ pub(super) fn view(report: &Report) -> Result<Option<ReconstructionView>, Report
     }
     let n_features = reconstruction.shape.n_features();
     let note = if !is_picture && n_features > MOST_COLUMNS {
-        format!("The first {MOST_COLUMNS} of {} columns are drawn.", words::grouped(n_features as u64))
+        format!(
+            "The first {MOST_COLUMNS} of {} columns are drawn.",
+            words::grouped(n_features as u64)
+        )
     } else {
         String::new()
     };

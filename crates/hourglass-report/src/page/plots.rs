@@ -30,7 +30,7 @@ pub(super) fn forest(report: &Report) -> Option<String> {
             difference,
             interval,
             mark: against.mark,
-            words: format!("{numbers} {}", words::mark(against.mark)),
+            numbers,
         })
     });
     let mut rows: Vec<ForestRow> = rows.collect();
@@ -48,11 +48,8 @@ pub(super) fn curves(report: &Report) -> Vec<String> {
             line(run, LineKind::Validation, |row| row.validation_loss, true),
         ]
     });
-    let loss = Curves {
-        title: "Loss".into(),
-        lines: losses.flatten().collect(),
-        references: Vec::new(),
-    };
+    let loss =
+        Curves { title: "Loss".into(), lines: losses.flatten().collect(), references: Vec::new() };
     let errors = report
         .training
         .iter()
@@ -63,7 +60,9 @@ pub(super) fn curves(report: &Report) -> Vec<String> {
         lines: errors.collect(),
         references: baselines
             .filter(|row| row.name != crate::AUTOENCODER)
-            .filter_map(|row| Some(Reference { label: row.name.clone(), value: row.validation? }))
+            .filter_map(|row| {
+                Some(Reference { label: words::yardstick(&row.name), value: row.validation? })
+            })
             .collect(),
     };
     [loss, error].into_iter().filter_map(|curves| Figure::Curves(curves).svg()).collect()
