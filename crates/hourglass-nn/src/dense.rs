@@ -11,9 +11,11 @@ use crate::simd::{add_rows, add_scaled, dot, wide};
 use crate::storage::{slice_of, view_of, with_view};
 use crate::{Activation, Init, Parameter, Result};
 
-/// Rows that one task handles: enough to pay for handing it to a thread, fixed so that the bits
-/// do not depend on the number of threads.
-const CHUNK_ROWS: usize = 64;
+/// Rows that one task handles: two tasks for a usual batch, since each packs the weights anew;
+/// decided by the batch alone, so that the bits do not depend on the number of threads.
+fn chunk_rows(n_rows: usize) -> usize {
+    (n_rows / 2).next_multiple_of(16).clamp(64, 128)
+}
 
 /// Blocks of units among which a sparse weight gradient is split.
 const UNIT_BLOCKS: usize = 16;
@@ -201,10 +203,11 @@ impl CustomOp3 for DenseOp {
             );
         }
         let mut output = Matrix::zeros((input.nrows(), weight.ncols()));
+        let chunk_rows = chunk_rows(input.nrows());
         output
-            .axis_chunks_iter_mut(Axis(0), CHUNK_ROWS)
+            .axis_chunks_iter_mut(Axis(0), chunk_rows)
             .into_par_iter()
-            .zip(input.axis_chunks_iter(Axis(0), CHUNK_ROWS).into_par_iter())
+            .zip(input.axis_chunks_iter(Axis(0), chunk_rows).into_par_iter())
             .for_each(|(mut output, input)| {
                 for mut row in output.rows_mut() {
                     row.as_slice_mut().expect("rows are contiguous").copy_from_slice(bias);
@@ -255,9 +258,10 @@ impl DenseOp {
     /// Gradient before activation and selection, in the buffer of the gradient after them.
     fn before_activation(&self, mut grad: Matrix, output: ArrayView2<'_, f32>) -> Matrix {
         let selects = self.select != Select::All;
-        grad.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS)
+        let chunk_rows = chunk_rows(output.nrows());
+        grad.axis_chunks_iter_mut(Axis(0), chunk_rows)
             .into_par_iter()
-            .zip(output.axis_chunks_iter(Axis(0), CHUNK_ROWS).into_par_iter())
+            .zip(output.axis_chunks_iter(Axis(0), chunk_rows).into_par_iter())
             .for_each(|(mut grad, output)| {
                 let grad = grad.as_slice_mut().expect("chunks of rows are contiguous");
                 let output = output.to_slice().expect("chunks of rows are contiguous");
@@ -359,7 +363,7 @@ fn products_at_entries(
     input: ArrayView2<'_, f32>,
 ) -> Matrix {
     let mut result = Array2::zeros(input.dim());
-    let rows = CHUNK_ROWS / 4;
+    let rows = chunk_rows(input.nrows()) / 4;
     result
         .axis_chunks_iter_mut(Axis(0), rows)
         .into_par_iter()

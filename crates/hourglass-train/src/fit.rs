@@ -257,7 +257,10 @@ impl Fit<'_> {
     ) -> Result<(Tensor, Tensor)> {
         let mut values = Vec::with_capacity(rows.len() * source.ncols());
         for &row in rows {
-            values.extend(source.row(row));
+            match source.row(row).to_slice() {
+                Some(row) => values.extend_from_slice(row),
+                None => values.extend(source.row(row)),
+            }
         }
         let shape = (rows.len(), source.ncols());
         let corrupted = self.model.corruption().map(|corruption: Corruption| {
