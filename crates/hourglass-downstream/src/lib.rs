@@ -9,6 +9,8 @@
 //! doesn't scale features: the caller does.
 
 mod config;
+#[cfg(test)]
+mod contract;
 mod error;
 mod estimator;
 mod gradient_boosting;

@@ -14,7 +14,7 @@ use crate::{Error, Estimator, FitData, Fitted};
 /// |---|---|---|---|
 /// | `c` | chosen | inverse strength of the penalty; unless given, chosen on validation | positive |
 /// | `max_iterations` | 200 | steps of each fit | at least 1 |
-/// | `tolerance` | 1e-5 | relative gap to the minimum at which to stop | [0, 1) |
+/// | `tolerance` | 1e-4 | relative gap to the minimum at which to stop | [0, 1) |
 ///
 /// Where `c` isn't given, it is chosen as for [`crate::LogisticRegression`].
 ///
@@ -34,7 +34,7 @@ pub struct LinearSvm {
 
 impl Default for LinearSvm {
     fn default() -> Self {
-        LinearSvm { c: None, max_iterations: 200, tolerance: 1e-5 }
+        LinearSvm { c: None, max_iterations: 200, tolerance: 1e-4 }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{Error, Estimator, FitData, Fitted};
 /// |---|---|---|---|
 /// | `c` | chosen | inverse strength of the penalty; unless given, chosen on validation | positive |
 /// | `max_iterations` | 200 | steps of each fit | at least 1 |
-/// | `tolerance` | 1e-5 | relative gap to the minimum at which to stop | [0, 1) |
+/// | `tolerance` | 1e-4 | relative gap to the minimum at which to stop | [0, 1) |
 ///
 /// Where `c` isn't given, five values over four decades are tried on the training rows, and the
 /// most accurate on validation, the strongest penalty of several, is refitted on training and
@@ -36,7 +36,7 @@ pub struct LogisticRegression {
 
 impl Default for LogisticRegression {
     fn default() -> Self {
-        LogisticRegression { c: None, max_iterations: 200, tolerance: 1e-5 }
+        LogisticRegression { c: None, max_iterations: 200, tolerance: 1e-4 }
     }
 }
 

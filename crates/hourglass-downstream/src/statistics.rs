@@ -319,3 +319,129 @@ fn variance(values: &[f64]) -> f64 {
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     squares / (values.len() - 1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array, s};
+
+    use super::*;
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+
+    fn with() -> Array2<f64> {
+        array![
+            [1., 1., 0., 1., 1., 0., 1., 1.],
+            [1., 1., 0., 1., 0., 1., 1., 1.],
+            [1., 0., 0., 1., 1., 1., 1., 1.],
+        ]
+    }
+
+    fn without() -> Array2<f64> {
+        array![
+            [1., 0., 0., 1., 1., 0., 1., 0.],
+            [1., 1., 0., 0., 0., 1., 1., 0.],
+            [0., 0., 0., 1., 1., 1., 0., 1.],
+        ]
+    }
+
+    #[test]
+    fn shared_rows_count_repeats_and_rows() {
+        // def crossed(v):
+        //     R, n = v.shape; A = v.mean(1).var(ddof=1)/R if R > 1 else 0; B = v.mean(0).var(ddof=1)/n
+        //     df = (A+B)**2 / ((A*A/(R-1) if R > 1 else 0) + B*B/(n-1))
+        //     return v.mean(), np.sqrt(A+B), df
+        // m, e, df = crossed(with); stats.t.interval(.95, df, m, e)
+        // m, e, df = crossed(with - without); stats.t.interval(.95, df, m, e); 2*stats.t.sf(abs(m/e), df)
+        let estimate = estimate_shared_rows(with().view()).unwrap();
+        close(estimate.mean, 0.75);
+        close(estimate.ci_low, 0.461_545_377_546_841_5);
+        close(estimate.ci_high, 1.038_454_622_453_158_6);
+        assert_eq!(estimate.n, 3);
+        let comparison = compare_shared_rows(with().view(), without().view()).unwrap();
+        close(comparison.difference, 0.25);
+        close(comparison.ci_low, 0.052_947_979_033_934_67);
+        close(comparison.ci_high, 0.447_052_020_966_065_33);
+        close(comparison.p_value, 0.019_942_126_131_992_536);
+        assert_eq!(comparison.mark, Mark::Better);
+    }
+
+    #[test]
+    fn one_repeat_counts_its_rows() {
+        // stats.t.interval(.95, 7, with[0].mean(), stats.sem(with[0]))
+        let estimate = estimate_shared_rows(with().slice(s![..1, ..])).unwrap();
+        close(estimate.ci_low, 0.362_997_513_462_420_2);
+        close(estimate.ci_high, 1.137_002_486_537_579_8);
+    }
+
+    #[test]
+    fn nothing_differs_from_itself() {
+        let comparison = compare_shared_rows(with().view(), with().view()).unwrap();
+        assert_eq!((comparison.difference, comparison.p_value), (0.0, 1.0));
+        assert_eq!((comparison.ci_low, comparison.ci_high), (0.0, 0.0));
+        assert_eq!(comparison.mark, Mark::Same);
+        assert_eq!(compare_repeats(&[0.5, 0.5], &[0.4, 0.4]).unwrap().mark, Mark::Better);
+    }
+
+    #[test]
+    fn repeats_agree_with_scipy() {
+        // a = [.91, .93, .90, .94, .92]; b = [.90, .90, .89, .92, .92]; d = a - b
+        // stats.ttest_rel(a, b); stats.t.interval(.95, 4, d.mean(), stats.sem(d))
+        // se = np.sqrt(d.var(ddof=1) * (1/5 + 100/400)); 2*stats.t.sf(d.mean()/se, 4)
+        let (a, b) = ([0.91, 0.93, 0.90, 0.94, 0.92], [0.90, 0.90, 0.89, 0.92, 0.92]);
+        let estimate = estimate_repeats(&a).unwrap();
+        close(estimate.ci_low, 0.900_367_568_385_224_6);
+        close(estimate.ci_high, 0.939_632_431_614_775_7);
+        let plain = compare_repeats(&a, &b).unwrap();
+        close(plain.p_value, 0.051_605_957_811_174_795);
+        close(plain.ci_low, -0.000_157_147_769_822_724_5);
+        let corrected = compare_resampled(&a, &b, 400, 100).unwrap();
+        close(corrected.p_value, 0.141_159_178_562_554_58);
+        close(corrected.ci_high, 0.035_235_721_654_734_05);
+        assert!(estimate_resampled(&a, 400, 100).unwrap().ci_low < estimate.ci_low);
+    }
+
+    #[test]
+    fn holm_agrees_with_its_definition() {
+        // statsmodels' multipletests(p, method="holm"): p sorted, times m, m - 1, ..., running maximum
+        let of = |p_value: f64, difference: f64| Comparison {
+            difference,
+            ci_low: 0.0,
+            ci_high: 0.0,
+            p_value,
+            p_holm: p_value,
+            mark: Mark::Same,
+        };
+        let mut family =
+            [of(0.03, 1.0), of(0.01, -1.0), of(0.005, 1.0), of(0.4, 1.0), of(0.02, 1.0)];
+        holm(&mut family);
+        let expected = [0.06, 0.04, 0.025, 0.4, 0.06];
+        family.iter().zip(expected).for_each(|(c, e)| close(c.p_holm, e));
+        assert_eq!(
+            family.map(|comparison| comparison.mark),
+            [Mark::Same, Mark::Worse, Mark::Better, Mark::Same, Mark::Same]
+        );
+    }
+
+    #[test]
+    fn mcnemar_agrees_with_scipy() {
+        // stats.binomtest(3, 15).pvalue; the same less stats.binom.pmf(3, 15, .5)
+        // 1 - stats.binom.pmf(4, 8, .5) / 2
+        let test = mcnemar(12, 3);
+        close(test.exact, 0.035_156_25);
+        close(test.mid_p, 0.021_270_751_953_125);
+        let even = mcnemar(4, 4);
+        assert_eq!(even.exact, 1.0);
+        close(even.mid_p, 0.863_281_25);
+        assert_eq!(mcnemar(0, 0).mid_p, 1.0);
+    }
+
+    #[test]
+    fn too_few_numbers_are_an_error() {
+        let error = compare_repeats(&[0.5], &[0.4]).unwrap_err().to_string();
+        assert!(error.contains("1 repeats, but at least 2 are needed"), "{error}");
+        assert!(estimate_shared_rows(Array2::zeros((1, 1)).view()).is_err());
+        assert!(compare_shared_rows(with().view(), with().slice(s![..2, ..])).is_err());
+    }
+}

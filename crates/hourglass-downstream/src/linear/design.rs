@@ -144,7 +144,56 @@ impl<'a> Design<'a> {
         self.map_scores(rows, weights, |_, scores| argmax(scores))
     }
 
-    /// Adds nothing, copies row `row` into `target`.
+    /// Sum over the rows of each column's squares, a row weighing as its curvature.
+    ///
+    /// # Shapes
+    /// - `curvatures`: one a row of `rows`
+    pub fn weighted_squares(&self, rows: Range<usize>, curvatures: &[f32]) -> Vec<f64> {
+        let n_features = self.n_features();
+        let groups = self.for_groups(rows.clone(), 1, |chunks, _| {
+            let mut sums = vec![0.0_f64; n_features];
+            let mut chunk_sums = vec![0.0_f32; n_features];
+            for chunk in chunks {
+                chunk_sums.fill(0.0);
+                for row in chunk {
+                    let curvature = curvatures[row - rows.start];
+                    self.add_squares(row, curvature, &mut chunk_sums);
+                }
+                sums.iter_mut().zip(&chunk_sums).for_each(|(sum, &v)| *sum += f64::from(v));
+            }
+            sums
+        });
+        let mut sums = vec![0.0; n_features];
+        for group in groups {
+            sums.iter_mut().zip(&group).for_each(|(sum, value)| *sum += value);
+        }
+        if let Design::Sparse(sparse) = self {
+            let total: f64 = curvatures.iter().copied().map(f64::from).sum();
+            for (sum, &usual) in sums.iter_mut().zip(&sparse.background) {
+                *sum += total * f64::from(usual) * f64::from(usual);
+            }
+        }
+        sums
+    }
+
+    /// Adds a row's weighted squares: all of them, or what they differ by from the background's.
+    fn add_squares(&self, row: usize, weight: f32, sums: &mut [f32]) {
+        match self {
+            Design::Dense(x) => {
+                let row = x.row(row);
+                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += weight * v * v);
+            }
+            Design::Sparse(sparse) => {
+                let (columns, values) = sparse.row(row);
+                for (&column, &value) in columns.iter().zip(values) {
+                    let usual = sparse.background[column as usize];
+                    sums[column as usize] += weight * value * (value + 2.0 * usual);
+                }
+            }
+        }
+    }
+
+    /// Copies one row into `target`.
     pub fn copy_row(&self, row: usize, target: &mut [f32]) {
         match self {
             Design::Dense(x) => {

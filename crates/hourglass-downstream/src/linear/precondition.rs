@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use hourglass_core::Matrix;
-use hourglass_core::linalg::matmul_into;
+use hourglass_core::linalg::{matmul, matmul_into};
 use ndarray::{ArrayView2, s};
 
 use super::design::Design;
@@ -37,44 +37,27 @@ impl Preconditioner {
     /// - `curvatures`: one a row of `rows`
     /// - `strength`: of the penalty on the mean loss, positive
     pub fn new(design: &Design<'_>, rows: Range<usize>, curvatures: &[f32], strength: f64) -> Self {
-        let n_features = design.n_features();
-        let n_sampled = (ROWS_PER_FEATURE * (n_features + 1)).max(GATHER);
+        let n_rows = rows.len() as f64;
         let total: f64 = curvatures.iter().copied().map(f64::from).sum();
-        let (sampled, weight) = sample(curvatures, total, n_sampled);
-        let mean = total / rows.len() as f64 * weight;
-        let full = n_features <= MAX_FEATURES;
-        let mut gram = Matrix::zeros(if full { (n_features + 1, n_features + 1) } else { (0, 0) });
-        let mut squares = vec![0.0_f64; n_features + 1];
-        let mut gathered = Matrix::ones((GATHER.min(sampled.len()), n_features + 1));
-        for block in sampled.chunks(GATHER) {
-            for (mut target, &(row, factor)) in gathered.outer_iter_mut().zip(block) {
-                let target = target.as_slice_mut().expect("built row-major");
-                design.copy_row(rows.start + row, &mut target[..n_features]);
-                target[n_features] = 1.0;
-                target.iter_mut().for_each(|value| *value *= factor);
-            }
-            let gathered = gathered.slice(s![..block.len(), ..]);
-            if full {
-                lower_gram_into(&mut gram, gathered);
-            } else {
-                for row in gathered.outer_iter() {
-                    squares.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v * v));
-                }
-            }
-        }
+        let mut diagonal = design.weighted_squares(rows.clone(), curvatures);
+        diagonal.push(total);
+        diagonal.iter_mut().for_each(|value| *value /= n_rows);
         // The intercept isn't penalised; a little keeps its diagonal positive.
-        if full {
-            gram *= mean as f32;
-            let largest = gram.diag().iter().fold(0.0_f32, |most, &value| most.max(value));
-            let ridge = (strength as f32).max(largest * 1e-6).max(f32::MIN_POSITIVE);
-            gram.diag_mut().iter_mut().for_each(|value| *value += ridge);
-            if let Some(inverse) = inverse_cholesky(gram) {
+        let largest = diagonal.iter().fold(0.0_f64, |most, &value| most.max(value));
+        let ridge = strength.max(largest * 1e-7);
+        if design.n_features() <= MAX_FEATURES {
+            let mut hessian = sampled_hessian(design, rows.start, curvatures, total / n_rows);
+            for (index, &exact) in diagonal.iter().enumerate() {
+                // A feature that few rows have may be missing in the sample: without this the
+                // steps along it would be far too long.
+                let sampled = f64::from(hessian[[index, index]]);
+                hessian[[index, index]] = (sampled.max(exact) + ridge) as f32;
+            }
+            if let Some(inverse) = inverse_cholesky(hessian) {
                 return Preconditioner::Full(inverse);
             }
-            return Preconditioner::Diagonal(vec![1.0; n_features + 1]);
         }
-        let diagonal = squares.iter().map(|sum| 1.0 / (sum * mean + strength)).collect();
-        Preconditioner::Diagonal(diagonal)
+        Preconditioner::Diagonal(diagonal.iter().map(|value| 1.0 / (value + ridge)).collect())
     }
 
     /// The approximate inverse Hessian times each class's part of `vector`.
@@ -96,18 +79,45 @@ impl Preconditioner {
                 let scaled = vector.iter().map(|v| (v / size) as f32).collect();
                 let scaled = Matrix::from_shape_vec((inverse.nrows(), n_classes), scaled)
                     .expect("one value for each feature and class");
-                let half = hourglass_core::linalg::matmul(inverse.view(), scaled.view());
-                let whole = hourglass_core::linalg::matmul(inverse.t(), half.view());
+                let half = matmul(inverse.view(), scaled.view());
+                let whole = matmul(inverse.t(), half.view());
                 whole.iter().map(|&v| f64::from(v) * size).collect()
             }
         }
     }
 }
 
+/// Mean over the rows of `curvature * row row'`, with a 1 after the features for the intercept, from
+/// a sample of the rows. Only the lower triangle is meant.
+fn sampled_hessian(
+    design: &Design<'_>,
+    first_row: usize,
+    curvatures: &[f32],
+    mean_curvature: f64,
+) -> Matrix {
+    let n_features = design.n_features();
+    let n_sampled = (ROWS_PER_FEATURE * (n_features + 1)).max(GATHER);
+    let (sampled, weight) = sample(curvatures, n_sampled);
+    let mut hessian = Matrix::zeros((n_features + 1, n_features + 1));
+    let mut gathered = Matrix::ones((GATHER.min(sampled.len()), n_features + 1));
+    for block in sampled.chunks(GATHER) {
+        for (mut target, &(row, factor)) in gathered.outer_iter_mut().zip(block) {
+            let target = target.as_slice_mut().expect("built row-major");
+            design.copy_row(first_row + row, &mut target[..n_features]);
+            target[n_features] = 1.0;
+            target.iter_mut().for_each(|value| *value *= factor);
+        }
+        lower_gram_into(&mut hessian, gathered.slice(s![..block.len(), ..]));
+    }
+    hessian *= (mean_curvature * weight) as f32;
+    hessian
+}
+
 /// About `n` rows, drawn evenly along the running sum of the curvatures, so that each stands for
 /// the same share of it. Returns the rows with factors for their values, and what a row's square
 /// weighs. All rows, where there are few.
-fn sample(curvatures: &[f32], total: f64, n: usize) -> (Vec<(usize, f32)>, f64) {
+fn sample(curvatures: &[f32], n: usize) -> (Vec<(usize, f32)>, f64) {
+    let total: f64 = curvatures.iter().copied().map(f64::from).sum();
     if total <= 0.0 {
         return (vec![(0, 1.0)], 1.0);
     }
@@ -158,7 +168,7 @@ fn inverse_cholesky(mut a: Matrix) -> Option<Matrix> {
     for start in (0..n).step_by(BLOCK) {
         let end = (start + BLOCK).min(n);
         let diagonal = inverse_of_block(a.slice(s![start..end, start..end]))?;
-        let below = hourglass_core::linalg::matmul(a.slice(s![end.., start..end]), diagonal.t());
+        let below = matmul(a.slice(s![end.., start..end]), diagonal.t());
         if end < n {
             let negative = below.mapv(|v| -v);
             matmul_into(a.slice_mut(s![end.., end..]), negative.view(), below.t(), 1.0);
@@ -166,11 +176,9 @@ fn inverse_cholesky(mut a: Matrix) -> Option<Matrix> {
         a.slice_mut(s![end.., start..end]).assign(&below);
         // Row block of the inverse: -D^-1 L[left] inverse[above], then D^-1 on the diagonal.
         if start > 0 {
-            let left = hourglass_core::linalg::matmul(
-                a.slice(s![start..end, ..start]),
-                inverse.slice(s![..start, ..start]),
-            );
-            let row = hourglass_core::linalg::matmul(diagonal.view(), left.view());
+            let left =
+                matmul(a.slice(s![start..end, ..start]), inverse.slice(s![..start, ..start]));
+            let row = matmul(diagonal.view(), left.view());
             inverse.slice_mut(s![start..end, ..start]).assign(&row.mapv(|v| -v));
         }
         inverse.slice_mut(s![start..end, start..end]).assign(&diagonal);
@@ -210,7 +218,6 @@ fn inverse_of_block(a: ArrayView2<'_, f32>) -> Option<Matrix> {
 #[cfg(test)]
 mod tests {
     use hourglass_core::Seed;
-    use hourglass_core::linalg::matmul;
     use rand::RngExt;
 
     use super::*;
@@ -238,8 +245,7 @@ mod tests {
     fn the_sample_weighs_as_the_rows_do() {
         let curvatures: Vec<f32> =
             (0..5000).map(|i| if i % 50 == 0 { 1.0 } else { 0.01 }).collect();
-        let total = curvatures.iter().copied().map(f64::from).sum::<f64>();
-        let (rows, weight) = sample(&curvatures, total, 300);
+        let (rows, weight) = sample(&curvatures, 300);
         let heavy: f64 = rows
             .iter()
             .filter(|(row, _)| row % 50 == 0)
