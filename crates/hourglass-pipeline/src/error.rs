@@ -44,7 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] hourglass_models::Error),
     /// Training failed.
-    #[error(transparent)]
+    #[error("{0}{}", way_on(.0))]
     Train(#[from] hourglass_train::Error),
     /// Features can't be made.
     #[error(transparent)]
@@ -78,6 +78,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a classifier said; that it was asked to stop is no failure.
+    pub(crate) fn downstream(stage: &str, source: hourglass_downstream::Error) -> Self {
+        let stage = stage.to_owned();
+        match source {
+            hourglass_downstream::Error::Interrupted => Error::Interrupted { stage },
+            source => Error::Downstream { stage, source },
+        }
+    }
+
     /// Whether Ctrl-C is behind it, in whichever crate it was noticed.
     pub fn is_interrupt(&self) -> bool {
         matches!(
@@ -85,13 +94,22 @@ impl Error {
             Error::Interrupted { .. }
                 | Error::Data(hourglass_data::Error::Interrupted { .. })
                 | Error::Train(hourglass_train::Error::Interrupted { .. })
-                | Error::Downstream { source: hourglass_downstream::Error::Interrupted, .. }
         )
     }
 
     /// Whether the file or the arguments are wrong, rather than the run.
     pub fn is_mistake(&self) -> bool {
         matches!(self, Error::ReadFile { .. } | Error::File(_) | Error::NoRun { .. })
+    }
+}
+
+/// What to do after an interrupted training, whose state is saved.
+fn way_on(error: &hourglass_train::Error) -> &'static str {
+    match error {
+        hourglass_train::Error::Interrupted { .. } => {
+            "\nhint: the same command goes on from here"
+        }
+        _ => "",
     }
 }
 
@@ -103,6 +121,9 @@ fn hint_of(source: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "\nhint: the folder can't be written to; name another one with `--runs-dir`"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "\nhint: a file is in the way of a folder; name another one with `--runs-dir`"
         }
         _ => "",
     }

@@ -118,10 +118,7 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
                 progress.begin(&downstream.label, None);
                 let judgement =
                     judge(estimator, matrix, &prepared.samples, seed, progress, interrupt)
-                        .map_err(|source| Error::Downstream {
-                            stage: downstream.label.clone(),
-                            source,
-                        })?;
+                        .map_err(|source| Error::downstream(&downstream.label, source))?;
                 progress.end("");
                 write_json(&slot.dir().join(JUDGEMENT_FILE), &judgement)
             })?;

@@ -12,7 +12,7 @@ use hourglass_report::{Report, StageTiming};
 use crate::cache::{Cache, Claim, Entry, Slot};
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
-use crate::plan::{Plan, Stage};
+use crate::plan::{Kind, Plan, Stage};
 use crate::repeat::{self, RepeatResult};
 use crate::run_folder::{self, RunRecord};
 use crate::summary;
@@ -159,7 +159,8 @@ impl<'a> Runner<'a> {
     /// Notes how long a stage took that keeps nothing.
     pub(crate) fn timed(&mut self, stage: &Stage, clock: Instant, from_cache: bool) {
         let seconds = clock.elapsed().as_secs_f64();
-        if !from_cache {
+        // Where the data came from is said first, and preparing it is part of that.
+        if !from_cache && stage.kind != Kind::Preprocess {
             let memory = crate::memory::peak_rss_bytes()
                 .map_or(String::new(), |bytes| format!(", peak {} MiB", bytes >> 20));
             self.progress.say(&format!("{}: {seconds:.1} s{memory}", stage.label));
@@ -175,4 +176,123 @@ impl<'a> Runner<'a> {
 /// [`Error::NoRun`] where there is none, or what is wrong with it.
 pub fn read_run(folder: &Path) -> Result<(Report, Option<hourglass_report::Timings>), Error> {
     run_folder::read(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use hourglass_core::Silent;
+
+    use super::*;
+    use crate::explain;
+
+    const SMALL: &str = r#"
+        name = "small"
+        seed = 1
+        repeats = 2
+        data.builtin.dataset = "iris"
+        split = { validation = 0.2, test = 0.3 }
+        preprocess.numeric = "standard"
+        model.undercomplete = { latent_dim = 2 }
+        train = { epochs = 2, optimizer = { adam = { learning_rate = 1e-2 } } }
+        downstream = { compare = ["raw", "pca", "autoencoder"], models = [{ knn = {} }, { majority = {} }] }
+    "#;
+
+    fn options(runs_dir: &Path, force: bool) -> RunOptions {
+        let locations =
+            Locations { data_dirs: Vec::new(), download_dir: runs_dir.join("data"), offline: true };
+        let runs_dir = runs_dir.to_owned();
+        RunOptions { base: PathBuf::new(), locations, runs_dir, force }
+    }
+
+    fn go(runs_dir: &Path, overrides: &[&str], force: bool) -> RunOutcome {
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        let pipeline = crate::parse(SMALL, "small", &overrides).unwrap();
+        run(&pipeline, &options(runs_dir, force), &Silent, &Interrupt::new()).unwrap()
+    }
+
+    fn stages(runs_dir: &Path) -> Vec<StageTiming> {
+        read_run(&runs_dir.join("latest")).unwrap().1.unwrap().stages
+    }
+
+    #[test]
+    fn the_same_file_gives_the_same_bits_and_forcing_does_not_change_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs_dir = folder.path();
+        let report = |outcome: &RunOutcome| fs::read(outcome.folder.join("report.json")).unwrap();
+        let first = go(runs_dir, &[], false);
+        assert_eq!(first.report.results.len(), 6);
+        for file in
+            ["report.html", "report.md", "pipeline.toml", "manifest.json", "repeat-2/model.json"]
+        {
+            assert!(first.folder.join(file).exists(), "{file}");
+        }
+        let before = report(&first);
+        assert_eq!(report(&go(runs_dir, &[], false)), before);
+        let forced = go(runs_dir, &["threads=1"], true);
+        assert_eq!((report(&forced), &forced.folder), (before, &first.folder));
+        assert!(stages(runs_dir).iter().all(|stage| !stage.from_cache));
+    }
+
+    #[test]
+    fn editing_downstream_trains_nothing_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs_dir = folder.path();
+        let first = go(runs_dir, &[], false);
+        let second = go(runs_dir, &["downstream.models=[{knn={k=3}}, {majority={}}]"], false);
+        assert_ne!(first.folder, second.folder);
+        for stage in stages(runs_dir) {
+            let is_new = ["data", "report"].contains(&stage.stage.as_str())
+                || stage.stage.starts_with("extract")
+                || stage.stage.ends_with("knn");
+            assert_eq!(stage.from_cache, !is_new, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn explain_says_what_would_run_and_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs_dir = folder.path();
+        let why = |overrides: &[String]| {
+            let pipeline = crate::parse(SMALL, "small", overrides).unwrap();
+            let locations = options(runs_dir, false).locations;
+            let stages = explain(&pipeline, Path::new(""), &locations, runs_dir).unwrap();
+            stages.into_iter().map(|stage| (stage.stage, stage.why)).collect::<Vec<_>>()
+        };
+        let of = |all: &[(String, String)], name: &str| {
+            all.iter().find(|(stage, _)| stage == name).unwrap().1.clone()
+        };
+        assert_eq!(of(&why(&[]), "train, repeat 1"), "never ran");
+        go(runs_dir, &[], false);
+        assert_eq!(of(&why(&[]), "train, repeat 1"), "in the cache");
+        let changed = why(&["train.epochs=9".to_owned()]);
+        assert_eq!(of(&changed, "train, repeat 1"), "changed: train.epochs 2 -> 9");
+        assert_eq!(of(&changed, "downstream raw + knn, repeat 2"), "in the cache");
+    }
+
+    #[test]
+    fn an_interrupted_run_leaves_no_run_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = crate::parse(SMALL, "small", &[]).unwrap();
+        let interrupt = Interrupt::new();
+        interrupt.raise();
+        let error =
+            run(&pipeline, &options(folder.path(), false), &Silent, &interrupt).unwrap_err();
+        assert!(error.is_interrupt(), "{error}");
+        assert!(!folder.path().join("latest").exists());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "in the way").unwrap();
+        let pipeline = crate::parse(SMALL, "small", &[]).unwrap();
+        let error = run(&pipeline, &options(&file, false), &Silent, &Interrupt::new()).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("cannot create `{}`", file.display())),
+            "{error}"
+        );
+    }
 }

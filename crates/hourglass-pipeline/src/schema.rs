@@ -32,3 +32,34 @@ fn sorted(value: Value) -> Value {
         leaf => leaf,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    }
+
+    #[test]
+    fn the_schema_in_the_repository_is_current() {
+        let written = fs::read_to_string(root().join("schemas/pipeline.json")).unwrap();
+        assert!(written == pipeline_schema(), "run `cargo xtask schema`");
+    }
+
+    #[test]
+    fn every_pipeline_in_the_repository_is_fine_and_its_resolved_form_says_the_same() {
+        for file in fs::read_dir(root().join("pipelines")).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let pipeline = crate::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            let again = crate::parse(&pipeline.resolved(), "resolved", &[]).unwrap();
+            assert_eq!(pipeline, again, "{}", path.display());
+        }
+    }
+}

@@ -94,7 +94,9 @@ fn data_summary(first: &RepeatResult) -> report::DataSummary {
     report::DataSummary {
         dataset: provenance.dataset.clone(),
         sentence: provenance.sentence.clone(),
-        fallback: provenance.fallback.clone(),
+        fallback: provenance.fallback.as_ref().map(|reason| {
+            format!("not the data asked for, but {} instead: {reason}", provenance.dataset)
+        }),
         rows: first.data.partition,
         n_features: first.data.shape.n_features(),
         classes: first.data.classes.clone(),
