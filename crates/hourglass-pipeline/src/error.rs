@@ -44,7 +44,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] hourglass_models::Error),
     /// Training failed.
-    #[error("{0}{}", way_on(.0))]
+    #[error("{}{}", .0, way_on(.0))]
     Train(#[from] hourglass_train::Error),
     /// Features can't be made.
     #[error(transparent)]
