@@ -145,7 +145,7 @@ impl Fetcher<'_> {
                     }
                     Err(Refusal::Fatal(error)) => return Err(error),
                     Err(Refusal::Mirror(reason)) => {
-                        tracing::warn!(url, reason, "a mirror did not give the file");
+                        tracing::info!(url, reason, "a mirror did not give the file");
                         attempts.push(format!("`{url}` {reason}"));
                     }
                 }

@@ -106,9 +106,7 @@ impl Error {
 /// What to do after an interrupted training, whose state is saved.
 fn way_on(error: &hourglass_train::Error) -> &'static str {
     match error {
-        hourglass_train::Error::Interrupted { .. } => {
-            "\nhint: the same command goes on from here"
-        }
+        hourglass_train::Error::Interrupted { .. } => "\nhint: the same command goes on from here",
         _ => "",
     }
 }
