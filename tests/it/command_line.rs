@@ -77,6 +77,15 @@ fn every_pipeline_of_the_repository_is_fine() {
 }
 
 #[test]
+fn the_example_of_the_readme_is_fine() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, example) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let said = Place::with_pipeline(example).run(&["pipeline", "check", "pipeline.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+}
+
+#[test]
 fn the_schema_in_the_repository_is_current() {
     let place = Place::new();
     let schema = place.run(&["pipeline", "schema"]).stdout;

@@ -49,7 +49,7 @@ fn build() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("who am I: {error}"))?;
     let binary = this.with_file_name(format!("hourglass{}", std::env::consts::EXE_SUFFIX));
     if !binary.exists() {
-        complain("building hourglass: once, about ten minutes on two cores, seconds from then on");
+        complain("building hourglass: ten to fifteen minutes on two cores, this once");
     }
     let mut command = cargo();
     command.args(["build", "--release", "--package", "hourglass"]).stdin(Stdio::null());
