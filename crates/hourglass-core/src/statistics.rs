@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn moments_agree_with_numpy() {
-        // numpy: x = [[1, 10], [2, 10], [4, 10]]; x.mean(0), x.std(0) -> [2.33333333, 10], [1.24721913, 0]
+        // numpy: x = [[1, 10], [2, 10], [4, 10]]; x.mean(0), x.std(0) -> [2.33333333, 10],
+        // [1.24721913, 0]
         let moments = ColumnMoments::of(array![[1.0, 10.0], [2.0, 10.0], [4.0, 10.0]].view());
         assert!((moments.mean[0] - 7.0 / 3.0).abs() < 1e-12);
         assert!((moments.std[0] - 1.247_219_128_924_647).abs() < 1e-12);

@@ -42,15 +42,17 @@ pub(crate) fn catalog(
     let train = part(train_images, train_labels)?;
     let test = part(test_images, test_labels)?;
     let folder = found.files[0].parent().unwrap_or(Path::new("."));
+    tracing::info!(folder = %folder.display(), "files found");
+    // No path: the report says the same wherever the data lies.
     let how = match found.origin {
-        Origin::Downloaded => "downloaded to",
-        _ => "read from",
+        Origin::Downloaded => "downloaded",
+        _ => "from a local folder",
     };
     let provenance = Provenance {
         dataset: entry.name.clone(),
         origin: found.origin,
         fallback: None,
-        sentence: format!("{}: {}, {how} `{}`", entry.title, entry.description, folder.display()),
+        sentence: format!("{}: {}, {how}, checksums verified", entry.title, entry.description),
         files,
         licence: Some(entry.licence.clone()),
         citation: Some(entry.citation.clone()),
@@ -184,7 +186,7 @@ fn file_provenance(
             "{} rows{and_test} with {} features and {n_classes} classes, read from `{}`",
             train.n_rows(),
             train.n_features(),
-            path.display()
+            path.file_name().unwrap_or_default().display()
         ),
         files,
         licence: None,

@@ -1,5 +1,5 @@
-//! The classifiers as a pipeline file names them. A new one is a file, a variant here, and a line in
-//! [`EstimatorConfig::examples`].
+//! The classifiers as a pipeline file names them. A new one is a file, a variant here, and a line
+//! in [`EstimatorConfig::examples`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

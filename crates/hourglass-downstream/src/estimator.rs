@@ -128,8 +128,8 @@ impl<'a> FitData<'a> {
 pub trait Estimator: Send + Sync {
     /// Fits, making its choices on the validation rows.
     ///
-    /// The result depends on the data and the seed alone, not on the number of rayon threads. It may
-    /// borrow the rows (nearest neighbours do), and doesn't copy them.
+    /// The result depends on the data and the seed alone, not on the number of rayon threads. It
+    /// may borrow the rows (nearest neighbours do), and doesn't copy them.
     ///
     /// # Errors
     /// Those of [`FitData::check`], a value outside its range, [`Error::Interrupted`].

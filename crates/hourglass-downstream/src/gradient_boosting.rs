@@ -3,9 +3,10 @@
 //!
 //! # Source
 //! Chen and Guestrin, *XGBoost: A Scalable Tree Boosting System*, KDD 2016 (second-order gain,
-//! shrinkage, column sampling); Ke et al., *LightGBM*, NeurIPS 2017 (histograms, the larger child by
-//! subtraction); Shi et al., *Quantized Training of Gradient Boosting Decision Trees*, NeurIPS 2022:
-//! gradients are integers, here of about 14 bits, so that sums are exact and depend on no order.
+//! shrinkage, column sampling); Ke et al., *LightGBM*, NeurIPS 2017 (histograms, the larger child
+//! by subtraction); Shi et al., *Quantized Training of Gradient Boosting Decision Trees*, NeurIPS
+//! 2022: gradients are integers, here of about 14 bits, so that sums are exact and depend on no
+//! order.
 
 use std::collections::BTreeMap;
 
@@ -36,11 +37,11 @@ const SCORED_ROWS: usize = 256;
 /// | `l2` | 1.0 | penalty on the leaves' values | at least 0 |
 /// | `min_child_weight` | 1.0 | sum of second derivatives in a leaf at least | at least 0 |
 /// | `patience` | 10 | rounds without a lower validation loss before it stops | at least 1 |
-/// | `refit` | false | whether training and validation rows are fitted again with the rounds chosen | |
+/// | `refit` | false | whether all rows are fitted again with the rounds chosen | |
 ///
 /// Fitted on the training rows; the number of rounds is the one with the lowest log loss on
-/// validation rows, or `n_rounds` where there is none. Unlike the other models it isn't fitted again
-/// with the validation rows unless `refit` says so, which takes as long again.
+/// validation rows, or `n_rounds` where there is none. Unlike the other models it isn't fitted
+/// again with the validation rows unless `refit` says so, which takes as long again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct GradientBoosting {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::linear::{self, Loss, Settings};
 use crate::{Error, Estimator, FitData, Fitted};
 
-/// Linear support vector machine, each class against the rest, with the squared hinge loss and an L2
-/// penalty that spares the intercept.
+/// Linear support vector machine, each class against the rest, with the squared hinge loss and an
+/// L2 penalty that spares the intercept.
 ///
 /// | name | default | meaning | range |
 /// |---|---|---|---|
@@ -19,8 +19,8 @@ use crate::{Error, Estimator, FitData, Fitted};
 /// Where `c` isn't given, it is chosen as for [`crate::LogisticRegression`].
 ///
 /// # Source
-/// The objective is that of scikit-learn's `LinearSVC`, `c * sum of losses + 1/2 |W|^2`, but for the
-/// intercept, which liblinear penalises. All classes are fitted together, and share one `c`.
+/// The objective is that of scikit-learn's `LinearSVC`, `c * sum of losses + 1/2 |W|^2`, but for
+/// the intercept, which liblinear penalises. All classes are fitted together, and share one `c`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct LinearSvm {

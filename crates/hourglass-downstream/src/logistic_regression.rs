@@ -1,4 +1,5 @@
-//! Multinomial logistic regression: its configuration and its loss. The fitting is [`crate::linear`].
+//! Multinomial logistic regression: its configuration and its loss. The fitting is
+//! [`crate::linear`].
 
 use hourglass_core::{Interrupt, Progress, Seed};
 use schemars::JsonSchema;
@@ -20,8 +21,8 @@ use crate::{Error, Estimator, FitData, Fitted};
 /// validation rows together.
 ///
 /// # Source
-/// The objective is that of scikit-learn's `LogisticRegression`, `c * sum of losses + 1/2 |W|^2`. Two
-/// classes have a column of weights each here, which makes a given `c` penalise half as much as
+/// The objective is that of scikit-learn's `LogisticRegression`, `c * sum of losses + 1/2 |W|^2`.
+/// Two classes have a column of weights each here, which makes a given `c` penalise half as much as
 /// there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]

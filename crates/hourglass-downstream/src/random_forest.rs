@@ -2,8 +2,9 @@
 //! columns, whose class shares are averaged.
 //!
 //! # Source
-//! Breiman, *Random Forests*, Machine Learning 45 (2001). As scikit-learn's `RandomForestClassifier`
-//! (Gini impurity, soft vote), but splits are searched among at most 255 cuts a column.
+//! Breiman, *Random Forests*, Machine Learning 45 (2001). As scikit-learn's
+//! `RandomForestClassifier` (Gini impurity, soft vote), but splits are searched among at most 255
+//! cuts a column.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,7 +20,8 @@
 //!   Psychometrika 12 (1947); Fagerland, Lydersen and Laake, *The McNemar test for binary
 //!   matched-pairs data: mid-p and asymptotic are better than exact conditional*, BMC Medical
 //!   Research Methodology 13 (2013).
-//! - Welch, *The generalization of Student's problem when several different population variances are
+//! - Welch, *The generalization of Student's problem when several different population variances
+//! are
 //!   involved*, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
 
 use ndarray::{ArrayView2, Axis};
@@ -57,7 +58,8 @@ pub struct Comparison {
     pub ci_high: f64,
     /// Probability, were there no difference, of one at least this large in either direction.
     pub p_value: f64,
-    /// The same after Holm's correction over the family; equal to `p_value` until [`holm`] is called.
+    /// The same after Holm's correction over the family; equal to `p_value` until [`holm`] is
+    /// called.
     pub p_holm: f64,
     /// What `p_holm` says at 5 %.
     pub mark: Mark,
@@ -99,9 +101,9 @@ pub struct McNemar {
 /// The mean score where every repeat was judged on the same rows.
 ///
 /// The squared standard error is `s_repeat^2 / R + s_row^2 / n`, with the variances of the repeats'
-/// means and of the rows' means. What differs by both repeat and row is in both terms, which errs on
-/// the safe side. Degrees of freedom are Welch and Satterthwaite's. With one repeat the first term
-/// is left out, and the interval says nothing about other seeds.
+/// means and of the rows' means. What differs by both repeat and row is in both terms, which errs
+/// on the safe side. Degrees of freedom are Welch and Satterthwaite's. With one repeat the first
+/// term is left out, and the interval says nothing about other seeds.
 ///
 /// # Shapes
 /// - `scores`: `(n_repeats, n_rows)`, such as [`crate::metrics::correct`] for each repeat
@@ -349,11 +351,13 @@ mod tests {
     #[test]
     fn shared_rows_count_repeats_and_rows() {
         // def crossed(v):
-        //     R, n = v.shape; A = v.mean(1).var(ddof=1)/R if R > 1 else 0; B = v.mean(0).var(ddof=1)/n
+        //     R, n = v.shape; A = v.mean(1).var(ddof=1)/R if R > 1 else 0; B =
+        // v.mean(0).var(ddof=1)/n
         //     df = (A+B)**2 / ((A*A/(R-1) if R > 1 else 0) + B*B/(n-1))
         //     return v.mean(), np.sqrt(A+B), df
         // m, e, df = crossed(with); stats.t.interval(.95, df, m, e)
-        // m, e, df = crossed(with - without); stats.t.interval(.95, df, m, e); 2*stats.t.sf(abs(m/e), df)
+        // m, e, df = crossed(with - without); stats.t.interval(.95, df, m, e);
+        // 2*stats.t.sf(abs(m/e), df)
         let estimate = estimate_shared_rows(with().view()).unwrap();
         close(estimate.mean, 0.75);
         close(estimate.ci_low, 0.461_545_377_546_841_5);
@@ -404,7 +408,8 @@ mod tests {
 
     #[test]
     fn holm_agrees_with_its_definition() {
-        // statsmodels' multipletests(p, method="holm"): p sorted, times m, m - 1, ..., running maximum
+        // statsmodels' multipletests(p, method="holm"): p sorted, times m, m - 1, ..., running
+        // maximum
         let of = |p_value: f64, difference: f64| Comparison {
             difference,
             ci_low: 0.0,

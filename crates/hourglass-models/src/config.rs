@@ -40,7 +40,8 @@ pub(crate) trait Architecture {
 macro_rules! mlp_config {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Widths of the encoder's layers between the input and the latent; the decoder

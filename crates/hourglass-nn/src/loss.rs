@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn values_agree_with_pytorch() {
         // import torch, torch.nn.functional as F
-        // o = torch.tensor([[-2., .3, 25.], [.1, -.4, 1.5]]); t = torch.tensor([[0., 1, 1], [.5, 0, 1]])
+        // o = torch.tensor([[-2., .3, 25.], [.1, -.4, 1.5]]); t = torch.tensor([[0., 1, 1], [.5, 0,
+        // 1]])
         // F.mse_loss(o, t), F.l1_loss(o, t), F.huber_loss(o, t, delta=.5),
         // F.binary_cross_entropy_with_logits(o, t)
         let device = Device::Cpu;

@@ -61,7 +61,9 @@ wide_fn! {
         let n = dst.len();
         let [a, b, c, d] = src.map(|row| &row[..n]);
         for (i, dst) in dst.iter_mut().enumerate() {
-            *dst += (factors[0] * a[i] + factors[1] * b[i]) + (factors[2] * c[i] + factors[3] * d[i]);
+            let first = factors[0] * a[i] + factors[1] * b[i];
+            let second = factors[2] * c[i] + factors[3] * d[i];
+            *dst += first + second;
         }
     }
 }

@@ -263,14 +263,14 @@ mod tests {
     #[test]
     fn syntax() {
         check(
-            "name = \n[train\n",
+            "name =\n[train\n",
             &[],
             expect![[r#"
             error: string values must be quoted, expected literal string
-             --> p.toml:1:8
+             --> p.toml:1:7
               |
-            1 | name = 
-              |        ^
+            1 | name =
+              |       ^
 
             error: unclosed table, expected `]`
              --> p.toml:2:7

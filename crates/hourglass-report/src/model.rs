@@ -167,7 +167,8 @@ pub struct ResultRow {
     pub n: usize,
     /// Hyperparameters chosen on validation, one map for each repeat; maps may be empty.
     pub chosen: Vec<BTreeMap<String, f64>>,
-    /// The same model with and without: `None` for the raw row itself and where raw is not compared.
+    /// The same model with and without: `None` for the raw row itself and where raw is not
+    /// compared.
     pub against_raw: Option<Comparison>,
 }
 

@@ -9,6 +9,7 @@ mod report;
 mod table;
 mod terminal;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -92,7 +93,12 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     let ours = error.downcast_ref::<Error>();
     if let Some(Error::File(file)) = ours {
         // It has the position, the line and the way out.
-        line(file.styled().trim_end());
+        let text = if std::io::stderr().is_terminal() {
+            file.styled().to_owned()
+        } else {
+            file.to_string()
+        };
+        line(text.trim_end());
         return ExitCode::from(2);
     }
     line(&format!("error: {}", chain(error)));

@@ -26,7 +26,11 @@ pub fn check(file: &File) -> Vec<String> {
     }
     for (line, number) in file.content.split('\n').zip(1..) {
         let columns = line.chars().count();
-        if rust && columns > MAX_COLUMNS {
+        // A literal, a snapshot and a row of a table in the docs can't be broken.
+        let unbreakable = line.contains('"')
+            || line.trim_start().starts_with("/// |")
+            || path.ends_with("/tests.rs");
+        if rust && columns > MAX_COLUMNS && !unbreakable {
             broken.push(format!("{path}:{number}: {columns} columns, at most {MAX_COLUMNS}"));
         }
         if line.ends_with([' ', '\t', '\r']) {

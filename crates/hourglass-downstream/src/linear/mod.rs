@@ -251,7 +251,8 @@ mod tests {
         // x, y = blobs(120, 4, 3, 1, 1.5)
         // m = LogisticRegression(C=0.5, tol=1e-10, max_iter=10000).fit(x.astype(float), y)
         // z = x @ m.coef_.T + m.intercept_
-        // (np.log(np.exp(z).sum(1)) - z[np.arange(120), y]).mean() + (m.coef_**2).sum() / (2*0.5*120)
+        // (np.log(np.exp(z).sum(1)) - z[np.arange(120), y]).mean() + (m.coef_**2).sum() /
+        // (2*0.5*120)
         #[rustfmt::skip]
         let coefficients = [
             [0.8648788, -0.05255048, 0.29234339, 0.74479502],
@@ -276,7 +277,8 @@ mod tests {
         // def f(t):
         //     t = t.reshape(5, 3); s = x @ t[:4] + t[4]
         //     sign = np.where(np.arange(3) == y[:, None], 1, -1)
-        //     return (np.maximum(0, 1 - sign*s)**2).sum() / 120 + (t[:4]**2).sum() / (2 * 0.5 * 120)
+        //     return (np.maximum(0, 1 - sign*s)**2).sum() / 120 + (t[:4]**2).sum() / (2 * 0.5 *
+        // 120)
         // minimize(f, np.zeros(15), method="BFGS", options=dict(gtol=1e-9, maxiter=5000))
         #[rustfmt::skip]
         let expected = [

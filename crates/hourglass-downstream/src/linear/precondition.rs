@@ -87,8 +87,8 @@ impl Preconditioner {
     }
 }
 
-/// Mean over the rows of `curvature * row row'`, with a 1 after the features for the intercept, from
-/// a sample of the rows. Only the lower triangle is meant.
+/// Mean over the rows of `curvature * row row'`, with a 1 after the features for the intercept,
+/// from a sample of the rows. Only the lower triangle is meant.
 fn sampled_hessian(
     design: &Design<'_>,
     first_row: usize,

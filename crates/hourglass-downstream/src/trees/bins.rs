@@ -2,9 +2,9 @@
 //! sorted values. The cuts come from training rows alone.
 //!
 //! # Source
-//! As in LightGBM (Ke et al., *LightGBM: A Highly Efficient Gradient Boosting Decision Tree*, NeurIPS
-//! 2017): few distinct values are cut half-way between neighbours, many at about equal counts, and a
-//! value that is very frequent has a bin of its own.
+//! As in LightGBM (Ke et al., *LightGBM: A Highly Efficient Gradient Boosting Decision Tree*,
+//! NeurIPS 2017): few distinct values are cut half-way between neighbours, many at about equal
+//! counts, and a value that is very frequent has a bin of its own.
 
 use hourglass_core::MatrixView;
 use ndarray::s;
