@@ -9,8 +9,9 @@ use hourglass_nn::{
 
 use crate::{Autoencoder, Error, LossParts, Phase, Result};
 
-/// Share of active units below which skipping zeros beats a dense product (measured on
-/// 784-1000-784, batch 256: equal at about 15 %).
+/// Share of active units below which zeros are skipped. In a profile of 784-1000-784 with batches
+/// of 256 and 8 % active, three products that skip took 31 % of the time and one dense product
+/// 26 %, so the two meet near 20 %; this stays clear of it, since dense products thread better.
 const SPARSE_SHARE: f32 = 0.12;
 
 /// The layers of a fully connected autoencoder.
@@ -147,7 +148,7 @@ impl Mlp {
         if epoch >= epochs {
             return Some(k);
         }
-        // Linear, as in section 3 of the paper.
+        // Linear, as Makhzani and Frey do it.
         let share = epoch as f64 / epochs as f64;
         Some((k_start as f64 + (k as f64 - k_start as f64) * share).round() as usize)
     }
