@@ -39,7 +39,7 @@ fn wrong_arguments_exit_with_2() {
         let said = place.run(args);
         assert_eq!(said.code, Some(2), "{args:?}: {}", said.stderr);
         assert_eq!(said.stdout, "", "{args:?}");
-        assert!(said.plain_stderr().contains(expected), "{args:?}: {}", said.stderr);
+        assert!(said.stderr.contains(expected), "{args:?}: {}", said.stderr);
     }
 }
 

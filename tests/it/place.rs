@@ -134,18 +134,6 @@ impl Place {
     }
 }
 
-impl Said {
-    /// Standard error without the escape sequences that colour it.
-    pub fn plain_stderr(&self) -> String {
-        let mut pieces = self.stderr.split('\u{1b}');
-        let mut plain = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            plain += piece.split_once('m').map_or("", |(_, rest)| rest);
-        }
-        plain
-    }
-}
-
 /// A command that runs beside the test.
 pub struct Running {
     child: Child,

@@ -117,7 +117,7 @@ fn the_fallback_is_said_in_bold() {
         };
         text.to_lowercase().lines().take(8).any(in_bold)
     };
-    assert!(bold(&said.stderr), "{said:#?}");
+    assert!(bold(&said.stderr) && bold(&said.stdout), "{said:#?}");
     let run = place.run_dir(&said);
     assert!(bold(&run.read("report.md")), "{}", run.read("report.md"));
     assert!(run.json("report.json")["data"]["fallback"].is_string());

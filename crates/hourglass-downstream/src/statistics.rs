@@ -20,9 +20,8 @@
 //!   Psychometrika 12 (1947); Fagerland, Lydersen and Laake, *The McNemar test for binary
 //!   matched-pairs data: mid-p and asymptotic are better than exact conditional*, BMC Medical
 //!   Research Methodology 13 (2013).
-//! - Welch, *The generalization of Student's problem when several different population variances
-//! are
-//!   involved*, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
+//! - Welch, *The generalization of Student's problem when several different population
+//!   variances are involved*, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
 
 use ndarray::{ArrayView2, Axis};
 use schemars::JsonSchema;

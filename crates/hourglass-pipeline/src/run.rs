@@ -17,6 +17,9 @@ use crate::repeat::{self, RepeatResult};
 use crate::run_folder::{self, RunRecord};
 use crate::summary;
 
+/// What a stage must take to be spoken of.
+const SECONDS_WORTH_A_LINE: f64 = 0.1;
+
 /// What surrounds a run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -159,8 +162,9 @@ impl<'a> Runner<'a> {
     /// Notes how long a stage took that keeps nothing.
     pub(crate) fn timed(&mut self, stage: &Stage, clock: Instant, from_cache: bool) {
         let seconds = clock.elapsed().as_secs_f64();
-        // Where the data came from is said first, and preparing it is part of that.
-        if !from_cache && stage.kind != Kind::Preprocess {
+        // Where the data came from is said first, and preparing it is part of that; on small data
+        // most stages take no time worth a line.
+        if !from_cache && stage.kind != Kind::Preprocess && seconds >= SECONDS_WORTH_A_LINE {
             let memory = crate::memory::peak_rss_bytes()
                 .map_or(String::new(), |bytes| format!(", peak {} MiB", bytes >> 20));
             self.progress.say(&format!("{}: {seconds:.1} s{memory}", stage.label));

@@ -177,7 +177,7 @@ impl Fit<'_> {
             optimizer.step(schedule.rate(epoch as f64 + step as f64 / n_steps as f64))?;
             position.loss_sum += f64::from(value) * rows.len() as f64;
             position.step += 1;
-            if is_last || step % PROGRESS_STEPS == 0 {
+            if is_last || step.is_multiple_of(PROGRESS_STEPS) {
                 self.report(position, value, n_steps, started);
             }
             if self.options.interrupt.is_raised() && !is_last {

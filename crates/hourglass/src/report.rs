@@ -24,8 +24,13 @@ pub fn run(command: &ReportCommand, global: &Global) -> Result<()> {
     Ok(print(&text)?)
 }
 
-/// What a finished run prints: the verdict and the table.
+/// What a finished run prints: which data it was on, the table and the verdict.
 pub fn summary(folder: &Path) -> Result<String> {
     let (report, _) = hourglass_pipeline::read_run(folder)?;
-    Ok(format!("\n{}\n{}\n\n", results_text(&report).trim_end(), report.verdict.sentence))
+    let data = match &report.data.fallback {
+        Some(fallback) => format!("**{fallback}**"),
+        None => report.data.sentence.clone(),
+    };
+    let table = results_text(&report);
+    Ok(format!("{data}\n\n{}\n{}\n\n", table.trim_end(), report.verdict.sentence))
 }
