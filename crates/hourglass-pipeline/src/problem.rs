@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// One mistake in the file, with its place in the [`Source`].
+/// One mistake in the file, with its place in the `Source`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Bytes of the [`Source`] that are to be underlined.
+    /// Bytes of the `Source` that are to be underlined.
     pub span: Range<usize>,
     /// What is wrong, in one line.
     pub title: String,
