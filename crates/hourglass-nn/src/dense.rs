@@ -66,11 +66,12 @@ impl Dense {
         seed: Seed,
     ) -> Result<Self> {
         let weights = init.draw(n_in, n_out, seed.child(name));
-        let shape = match order {
-            WeightOrder::OutIn => [n_out, n_in],
-            WeightOrder::InOut => [n_in, n_out],
+        let (shape, unit_axis) = match order {
+            WeightOrder::OutIn => ([n_out, n_in], 0),
+            WeightOrder::InOut => ([n_in, n_out], 1),
         };
-        let weight = Parameter::new(format!("{name}.weight"), weights, &shape, true)?;
+        let weight = Parameter::new(format!("{name}.weight"), weights, &shape, true)?
+            .with_units_along(unit_axis);
         let bias = Parameter::new(format!("{name}.bias"), vec![0.0; n_out], &[n_out], false)?;
         Ok(Dense { weight, bias, order, activation })
     }

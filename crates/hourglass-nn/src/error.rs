@@ -10,7 +10,7 @@ pub enum Error {
     #[error("`{key}` is {value}, but must be {range}")]
     Hyperparameter {
         /// Path of the key, relative to the section that was checked.
-        key: &'static str,
+        key: String,
         /// The value found.
         value: String,
         /// The range allowed.
@@ -49,10 +49,10 @@ pub enum Error {
 impl Error {
     /// A hyperparameter outside its range.
     pub fn hyperparameter(
-        key: &'static str,
+        key: impl Into<String>,
         value: impl std::fmt::Display,
         range: &'static str,
     ) -> Self {
-        Error::Hyperparameter { key, value: value.to_string(), range }
+        Error::Hyperparameter { key: key.into(), value: value.to_string(), range }
     }
 }

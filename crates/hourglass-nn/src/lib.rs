@@ -11,11 +11,14 @@
 //! All operations give the same bits on any number of threads: work is cut by shape alone.
 
 mod activation;
+mod average;
+mod clip;
 mod corruption;
 mod dense;
 mod error;
 mod init;
 mod loss;
+mod max_norm;
 mod optimizer;
 mod parameter;
 mod penalty;
@@ -23,21 +26,29 @@ mod schedule;
 mod simd;
 mod storage;
 mod tensor_file;
+mod units;
+mod weight_penalty;
 
 pub use activation::Activation;
+pub use average::WeightAverage;
+pub use clip::{clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms};
 pub use corruption::Corruption;
 pub use dense::{Dense, Select, WeightOrder};
 pub use error::Error;
 pub use init::Init;
 pub use loss::Loss;
+pub use max_norm::limit_unit_norms;
 pub use optimizer::{
-    AdamConfig, Optimizer, OptimizerConfig, OptimizerState, RmspropConfig, SgdConfig,
+    AdagradConfig, AdamConfig, LionConfig, NadamConfig, Optimizer, OptimizerConfig, OptimizerState,
+    RadamConfig, RmspropConfig, SgdConfig,
 };
-pub use parameter::{Parameter, clip_by_norm, global_norm};
+pub use parameter::Parameter;
 pub use penalty::ActivityPenalty;
-pub use schedule::{Schedule, ScheduleConfig, ScheduleState};
+pub use schedule::{Schedule, ScheduleConfig, ScheduleState, Warmup};
 pub use storage::{rows_of, tensor_from, to_matrix};
 pub use tensor_file::{NamedTensor, TensorFile};
+pub use units::Units;
+pub use weight_penalty::WeightPenalty;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

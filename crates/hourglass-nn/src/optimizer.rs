@@ -1,14 +1,31 @@
 //! Optimisers as one fused in-place pass over each parameter, with a state that can be saved.
+//!
+//! One member, one file, behind [`Rule`]. Which parameters are trained, what the learning rate is
+//! and whether gradients are clipped is decided elsewhere.
 
-use rayon::prelude::*;
+mod adagrad;
+mod adam;
+mod lion;
+mod nadam;
+mod radam;
+mod rmsprop;
+mod rule;
+mod sgd;
+
+pub use adagrad::AdagradConfig;
+pub use adam::AdamConfig;
+pub use lion::LionConfig;
+pub use nadam::NadamConfig;
+pub use radam::RadamConfig;
+pub use rmsprop::RmspropConfig;
+pub use sgd::SgdConfig;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::simd::wide;
+use self::adam::Adam;
+use self::rule::{Moment, Rule};
 use crate::{Error, Parameter, Result};
-
-/// Values that one task updates.
-const CHUNK: usize = 1 << 14;
 
 /// Which optimiser, with its hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,106 +39,52 @@ pub enum OptimizerConfig {
     Sgd(SgdConfig),
     /// Tieleman and Hinton, lecture 6.5, 2012, as PyTorch counts it (epsilon outside the root).
     Rmsprop(RmspropConfig),
-}
-
-/// Hyperparameters of Adam and AdamW; defaults are those of Kingma and Ba.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AdamConfig {
-    /// Learning rate; above 0.
-    pub learning_rate: f64,
-    /// Decay of the mean of gradients; in `[0, 1)`.
-    #[serde(default = "beta1")]
-    pub beta1: f64,
-    /// Decay of the mean of squared gradients; in `[0, 1)`.
-    #[serde(default = "beta2")]
-    pub beta2: f64,
-    /// Added to the root; above 0.
-    #[serde(default = "epsilon")]
-    pub epsilon: f64,
-    /// Weight decay, of weights and never of biases; 0 or above.
-    #[serde(default)]
-    pub weight_decay: f64,
-}
-
-/// Hyperparameters of SGD.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SgdConfig {
-    /// Learning rate; above 0.
-    pub learning_rate: f64,
-    /// Share of the last step that is kept; in `[0, 1)`.
-    #[serde(default)]
-    pub momentum: f64,
-    /// L2 penalty added to the gradient, of weights and never of biases; 0 or above.
-    #[serde(default)]
-    pub weight_decay: f64,
-}
-
-/// Hyperparameters of RMSprop; defaults are PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RmspropConfig {
-    /// Learning rate; above 0.
-    pub learning_rate: f64,
-    /// Decay of the mean of squared gradients; in `[0, 1)`.
-    #[serde(default = "alpha")]
-    pub alpha: f64,
-    /// Added to the root; above 0.
-    #[serde(default = "epsilon")]
-    pub epsilon: f64,
-    /// L2 penalty added to the gradient, of weights and never of biases; 0 or above.
-    #[serde(default)]
-    pub weight_decay: f64,
-}
-
-fn beta1() -> f64 {
-    0.9
-}
-fn beta2() -> f64 {
-    0.999
-}
-fn alpha() -> f64 {
-    0.99
-}
-fn epsilon() -> f64 {
-    1e-8
+    /// Duchi, Hazan, Singer, "Adaptive Subgradient Methods", JMLR 12, 2011.
+    Adagrad(AdagradConfig),
+    /// Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
+    Nadam(NadamConfig),
+    /// Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", arXiv:1908.03265.
+    Radam(RadamConfig),
+    /// Chen et al., "Symbolic Discovery of Optimization Algorithms", arXiv:2302.06675.
+    Lion(LionConfig),
 }
 
 impl OptimizerConfig {
     /// Every optimiser, for tests and the reference page.
     pub fn examples() -> Vec<OptimizerConfig> {
-        let adam = AdamConfig {
-            learning_rate: 0.01,
-            beta1: beta1(),
-            beta2: beta2(),
-            epsilon: epsilon(),
-            weight_decay: 0.1,
-        };
+        let adam = AdamConfig { weight_decay: 0.1, ..AdamConfig::new(0.01) };
+        let sgd = SgdConfig { momentum: 0.9, weight_decay: 0.1, ..SgdConfig::new(0.01) };
+        let nadam = NadamConfig { weight_decay: 0.1, ..NadamConfig::new(0.01) };
+        let radam = RadamConfig { weight_decay: 0.1, ..RadamConfig::new(0.01) };
         vec![
             OptimizerConfig::Adam(adam),
             OptimizerConfig::Adamw(adam),
-            OptimizerConfig::Sgd(SgdConfig {
-                learning_rate: 0.01,
-                momentum: 0.9,
-                weight_decay: 0.1,
-            }),
+            OptimizerConfig::Sgd(sgd),
+            OptimizerConfig::Sgd(SgdConfig { nesterov: true, ..sgd }),
             OptimizerConfig::Rmsprop(RmspropConfig {
-                learning_rate: 0.01,
-                alpha: alpha(),
-                epsilon: epsilon(),
                 weight_decay: 0.1,
+                ..RmspropConfig::new(0.01)
             }),
+            OptimizerConfig::Adagrad(AdagradConfig {
+                weight_decay: 0.1,
+                ..AdagradConfig::new(0.1)
+            }),
+            OptimizerConfig::Nadam(nadam),
+            OptimizerConfig::Nadam(NadamConfig { decoupled: true, ..nadam }),
+            OptimizerConfig::Radam(radam),
+            OptimizerConfig::Radam(RadamConfig { decoupled: true, ..radam }),
+            OptimizerConfig::Lion(LionConfig { weight_decay: 0.1, ..LionConfig::new(0.01) }),
         ]
+    }
+
+    /// Adam with the defaults of its authors.
+    pub fn adam(learning_rate: f64) -> Self {
+        OptimizerConfig::Adam(AdamConfig::new(learning_rate))
     }
 
     /// The learning rate before any schedule.
     pub fn learning_rate(&self) -> f64 {
-        match self {
-            OptimizerConfig::Adam(c) | OptimizerConfig::Adamw(c) => c.learning_rate,
-            OptimizerConfig::Sgd(c) => c.learning_rate,
-            OptimizerConfig::Rmsprop(c) => c.learning_rate,
-        }
+        self.rule().learning_rate()
     }
 
     /// Its name in the pipeline file.
@@ -131,6 +94,10 @@ impl OptimizerConfig {
             OptimizerConfig::Adamw(_) => "adamw",
             OptimizerConfig::Sgd(_) => "sgd",
             OptimizerConfig::Rmsprop(_) => "rmsprop",
+            OptimizerConfig::Adagrad(_) => "adagrad",
+            OptimizerConfig::Nadam(_) => "nadam",
+            OptimizerConfig::Radam(_) => "radam",
+            OptimizerConfig::Lion(_) => "lion",
         }
     }
 
@@ -139,43 +106,28 @@ impl OptimizerConfig {
     /// # Errors
     /// [`Error::Hyperparameter`].
     pub fn check(&self) -> Result<()> {
-        let rate = self.learning_rate();
-        if !(rate > 0.0 && rate.is_finite()) {
-            return Err(Error::hyperparameter("optimizer.learning_rate", rate, "above 0"));
+        for bound in self.rule().bounds() {
+            bound.check(self.name())?;
         }
-        let (decays, epsilon, weight_decay): (&[(&'static str, f64)], f64, f64) = match self {
-            OptimizerConfig::Adam(c) | OptimizerConfig::Adamw(c) => (
-                &[("optimizer.beta1", c.beta1), ("optimizer.beta2", c.beta2)],
-                c.epsilon,
-                c.weight_decay,
-            ),
-            OptimizerConfig::Sgd(c) => (&[("optimizer.momentum", c.momentum)], 1.0, c.weight_decay),
-            OptimizerConfig::Rmsprop(c) => {
-                (&[("optimizer.alpha", c.alpha)], c.epsilon, c.weight_decay)
+        match self {
+            OptimizerConfig::Sgd(config) if config.nesterov && config.momentum == 0.0 => {
+                let range = "above 0 and below 1 where `nesterov` is true";
+                Err(Error::hyperparameter("optimizer.sgd.momentum", 0, range))
             }
-        };
-        for &(key, value) in decays {
-            if !(0.0..1.0).contains(&value) {
-                return Err(Error::hyperparameter(key, value, "at least 0 and below 1"));
-            }
+            _ => Ok(()),
         }
-        if !(epsilon > 0.0 && epsilon.is_finite()) {
-            return Err(Error::hyperparameter("optimizer.epsilon", epsilon, "above 0"));
-        }
-        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return Err(Error::hyperparameter(
-                "optimizer.weight_decay",
-                weight_decay,
-                "0 or above",
-            ));
-        }
-        Ok(())
     }
 
-    fn n_slots(&self) -> usize {
-        match self {
-            OptimizerConfig::Adam(_) | OptimizerConfig::Adamw(_) => 2,
-            OptimizerConfig::Sgd(_) | OptimizerConfig::Rmsprop(_) => 1,
+    fn rule(&self) -> Box<dyn Rule> {
+        match *self {
+            OptimizerConfig::Adam(config) => Box::new(Adam { config, decoupled: false }),
+            OptimizerConfig::Adamw(config) => Box::new(Adam { config, decoupled: true }),
+            OptimizerConfig::Sgd(config) => Box::new(config),
+            OptimizerConfig::Rmsprop(config) => Box::new(config),
+            OptimizerConfig::Adagrad(config) => Box::new(config),
+            OptimizerConfig::Nadam(config) => Box::new(config),
+            OptimizerConfig::Radam(config) => Box::new(config),
+            OptimizerConfig::Lion(config) => Box::new(config),
         }
     }
 }
@@ -192,19 +144,30 @@ pub struct OptimizerState {
 /// An optimiser at work on a fixed list of parameters.
 #[derive(Debug)]
 pub struct Optimizer {
-    config: OptimizerConfig,
+    rule: Box<dyn Rule>,
     parameters: Vec<Parameter>,
     state: OptimizerState,
+    /// Product of what [`Rule::factor`] says of every step so far.
+    product: f64,
+    decays_all: bool,
 }
 
 impl Optimizer {
-    /// An optimiser that has taken no step.
+    /// An optimiser that has taken no step. Weight decay spares biases and normalisations.
     pub fn new(config: OptimizerConfig, parameters: Vec<Parameter>) -> Self {
+        let rule = config.rule();
         let slots = parameters
             .iter()
-            .map(|parameter| vec![vec![0.0; parameter.len()]; config.n_slots()])
+            .map(|parameter| vec![vec![0.0; parameter.len()]; rule.n_slots()])
             .collect();
-        Optimizer { config, parameters, state: OptimizerState { n_steps: 0, slots } }
+        let state = OptimizerState { n_steps: 0, slots };
+        Optimizer { rule, parameters, state, product: 1.0, decays_all: false }
+    }
+
+    /// The same with weight decay on every parameter, biases and normalisations too.
+    pub fn with_decay_of_all(mut self, decays_all: bool) -> Self {
+        self.decays_all = decays_all;
+        self
     }
 
     /// What it remembers.
@@ -228,6 +191,7 @@ impl Optimizer {
                 found: format!("moments of sizes {found:?}"),
             });
         }
+        self.product = (1..=state.n_steps).map(|step| self.rule.factor(step)).product();
         self.state = state;
         Ok(())
     }
@@ -239,189 +203,16 @@ impl Optimizer {
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.state.n_steps += 1;
         let n_steps = self.state.n_steps;
+        self.product *= self.rule.factor(n_steps);
         for (parameter, slots) in self.parameters.iter().zip(&mut self.state.slots) {
-            let update = self.config.update(learning_rate, n_steps, parameter.decays());
-            parameter.update(|values, gradient| update.apply(values, gradient, slots))?;
+            let decays = self.decays_all || parameter.decays();
+            let moment = Moment { learning_rate, n_steps, product: self.product, decays };
+            parameter.update(|values, gradient| self.rule.step(moment, values, gradient, slots))?;
             parameter.clear_gradient();
         }
         Ok(())
     }
 }
 
-impl OptimizerConfig {
-    fn update(&self, learning_rate: f64, n_steps: u64, decays: bool) -> Update {
-        let decay = |weight_decay: f64| if decays { weight_decay as f32 } else { 0.0 };
-        let rate = learning_rate as f32;
-        match *self {
-            OptimizerConfig::Adam(c) | OptimizerConfig::Adamw(c) => {
-                let power = |beta: f64| 1.0 - beta.powf(n_steps as f64);
-                let coupled = matches!(self, OptimizerConfig::Adam(_));
-                let weight_decay = decay(c.weight_decay);
-                Update::Adam {
-                    rate: (learning_rate / power(c.beta1)) as f32,
-                    inverse_root: (1.0 / power(c.beta2).sqrt()) as f32,
-                    beta1: c.beta1 as f32,
-                    beta2: c.beta2 as f32,
-                    epsilon: c.epsilon as f32,
-                    shrink: if coupled { 1.0 } else { 1.0 - rate * weight_decay },
-                    penalty: if coupled { weight_decay } else { 0.0 },
-                }
-            }
-            OptimizerConfig::Sgd(c) => {
-                Update::Sgd { rate, momentum: c.momentum as f32, penalty: decay(c.weight_decay) }
-            }
-            OptimizerConfig::Rmsprop(c) => Update::Rmsprop {
-                rate,
-                alpha: c.alpha as f32,
-                epsilon: c.epsilon as f32,
-                penalty: decay(c.weight_decay),
-            },
-        }
-    }
-}
-
-/// The constants of one step, ready for the loop.
-#[derive(Clone, Copy)]
-enum Update {
-    Adam {
-        rate: f32,
-        inverse_root: f32,
-        beta1: f32,
-        beta2: f32,
-        epsilon: f32,
-        shrink: f32,
-        penalty: f32,
-    },
-    Sgd {
-        rate: f32,
-        momentum: f32,
-        penalty: f32,
-    },
-    Rmsprop {
-        rate: f32,
-        alpha: f32,
-        epsilon: f32,
-        penalty: f32,
-    },
-}
-
-impl Update {
-    fn apply(self, values: &mut [f32], gradient: &[f32], slots: &mut [Vec<f32>]) {
-        match (self, slots) {
-            (
-                Update::Adam { rate, inverse_root, beta1, beta2, epsilon, shrink, penalty },
-                [mean, square],
-            ) => values
-                .par_chunks_mut(CHUNK)
-                .zip(gradient.par_chunks(CHUNK))
-                .zip(mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK)))
-                .for_each(|((values, gradient), (mean, square))| {
-                    wide(|| {
-                        let moments = mean.iter_mut().zip(square);
-                        for ((w, &g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
-                            let g = g + penalty * *w;
-                            *m = beta1 * *m + (1.0 - beta1) * g;
-                            *v = beta2 * *v + (1.0 - beta2) * g * g;
-                            *w = shrink * *w - rate * *m / (v.sqrt() * inverse_root + epsilon);
-                        }
-                    });
-                }),
-            (Update::Sgd { rate, momentum, penalty }, [velocity]) => {
-                each(values, gradient, velocity, |w, g, v| {
-                    *v = momentum * *v + g + penalty * *w;
-                    *w -= rate * *v;
-                });
-            }
-            (Update::Rmsprop { rate, alpha, epsilon, penalty }, [square]) => {
-                each(values, gradient, square, |w, g, v| {
-                    let g = g + penalty * *w;
-                    *v = alpha * *v + (1.0 - alpha) * g * g;
-                    *w -= rate * g / (v.sqrt() + epsilon);
-                });
-            }
-            _ => unreachable!("the slots were made by the same configuration"),
-        }
-    }
-}
-
-fn each(
-    values: &mut [f32],
-    gradient: &[f32],
-    slot: &mut [f32],
-    f: impl Fn(&mut f32, f32, &mut f32) + Sync,
-) {
-    values
-        .par_chunks_mut(CHUNK)
-        .zip(gradient.par_chunks(CHUNK))
-        .zip(slot.par_chunks_mut(CHUNK))
-        .for_each(|((values, gradient), slot)| {
-            wide(|| {
-                for ((w, &g), v) in values.iter_mut().zip(gradient).zip(slot) {
-                    f(w, g, v);
-                }
-            });
-        });
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A hundred steps on `3 x^2 + y^4 / 4` from (1, -2).
-    fn descend(config: OptimizerConfig) -> Vec<f32> {
-        let parameter = Parameter::new("w", vec![1.0, -2.0], &[2], true).unwrap();
-        let mut optimizer = Optimizer::new(config, vec![parameter.clone()]);
-        for _ in 0..100 {
-            set_gradient(&parameter);
-            optimizer.step(0.01).unwrap();
-        }
-        parameter.values().unwrap()
-    }
-
-    fn set_gradient(parameter: &Parameter) {
-        let values = parameter.values().unwrap();
-        let mut gradient = parameter.lock();
-        gradient.values.copy_from_slice(&[6.0 * values[0], values[1].powi(3)]);
-        gradient.is_set = true;
-    }
-
-    #[test]
-    fn trajectories_agree_with_pytorch() {
-        // w = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-        // o = torch.optim.Adam([w], lr=.01, weight_decay=.1), AdamW(the same),
-        //     SGD([w], lr=.01, momentum=.9, weight_decay=.1), RMSprop([w], lr=.01, weight_decay=.1)
-        // for _ in range(100): o.zero_grad(); (3*w[0]**2 + .25*w[1]**4).backward(); o.step()
-        let expected = [
-            [0.224_446_043_05, -1.239_028_955_8],
-            [0.191_157_883_80, -1.134_844_229_1],
-            [0.004_861_632_166_8, 0.079_660_915_456],
-            [0.011_814_020_466, -0.827_303_287_02],
-        ];
-        for (config, expected) in OptimizerConfig::examples().into_iter().zip(expected) {
-            for (found, expected) in descend(config).into_iter().zip(expected) {
-                let error = (f64::from(found) - expected).abs();
-                assert!(error < 2e-5 * expected.abs().max(0.1), "{config:?}: {found} {expected}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_restored_state_goes_on_bit_for_bit() {
-        for config in OptimizerConfig::examples() {
-            let parameter = Parameter::new("w", vec![1.0, -2.0], &[2], true).unwrap();
-            let mut optimizer = Optimizer::new(config, vec![parameter.clone()]);
-            for _ in 0..50 {
-                set_gradient(&parameter);
-                optimizer.step(0.01).unwrap();
-            }
-            let state = optimizer.state().clone();
-            let mut resumed = Optimizer::new(config, vec![parameter.clone()]);
-            resumed.restore(state).unwrap();
-            for _ in 0..50 {
-                set_gradient(&parameter);
-                resumed.step(0.01).unwrap();
-            }
-            assert_eq!(parameter.values().unwrap(), descend(config));
-        }
-    }
-}
+mod tests;

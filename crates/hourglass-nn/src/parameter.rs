@@ -3,13 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
-use rayon::prelude::*;
 
-use crate::simd::{sum_map, wide};
+use crate::units::Units;
 use crate::{Error, Result};
-
-/// Values that one task sums.
-const CHUNK: usize = 1 << 16;
 
 /// A trainable tensor with its gradient.
 ///
@@ -21,6 +17,7 @@ pub struct Parameter {
     var: Var,
     gradient: Arc<Mutex<Gradient>>,
     decays: bool,
+    unit_axis: usize,
 }
 
 /// The gradient buffer: `is_set` says whether this step has written it yet.
@@ -50,7 +47,14 @@ impl Parameter {
     ) -> Result<Self> {
         let gradient = Gradient { values: vec![0.0; values.len()], is_set: false };
         let var = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
-        Ok(Parameter { name: name.into(), var, gradient: Arc::new(Mutex::new(gradient)), decays })
+        let gradient = Arc::new(Mutex::new(gradient));
+        Ok(Parameter { name: name.into(), var, gradient, decays, unit_axis: 0 })
+    }
+
+    /// The same with its units (the outputs of its layer) along another axis than the first.
+    pub fn with_units_along(mut self, axis: usize) -> Self {
+        self.unit_axis = axis;
+        self
     }
 
     /// Its path in the model, such as `encoder.0.weight`.
@@ -66,6 +70,11 @@ impl Parameter {
     /// Whether weight decay applies: to weights, not to biases.
     pub fn decays(&self) -> bool {
         self.decays
+    }
+
+    /// How its values belong to the units of its layer: see [`Units`].
+    pub fn units(&self) -> Units {
+        Units::new(self.var.dims(), self.unit_axis)
     }
 
     /// Number of values.
@@ -98,7 +107,7 @@ impl Parameter {
                 found: format!("{} values", values.len()),
             });
         }
-        self.update(|old, _| old.copy_from_slice(values))
+        self.modify(|old| old.copy_from_slice(values))
     }
 
     /// A copy of this step's gradient, or `None` if the last backward pass did not reach it.
@@ -120,6 +129,13 @@ impl Parameter {
         }
         let update = InPlace(Mutex::new(Some((f, &mut gradient.values[..]))));
         Ok(self.var.inplace_op1(&update)?)
+    }
+
+    /// Calls `f` with the values, in place; the gradient stays as it is.
+    pub(crate) fn modify(&self, f: impl FnOnce(&mut [f32])) -> Result<()> {
+        let modification =
+            InPlace(Mutex::new(Some((|values: &mut [f32], _: &mut [f32]| f(values), &mut [][..]))));
+        Ok(self.var.inplace_op1(&modification)?)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Gradient> {
@@ -149,35 +165,6 @@ impl<F: FnOnce(&mut [f32], &mut [f32])> InplaceOp1 for InPlace<'_, F> {
     }
 }
 
-/// Euclidean norm of all gradients together; `f64` sums in the order of the list.
-pub fn global_norm(parameters: &[Parameter]) -> f64 {
-    parameters.iter().map(|parameter| squared_norm(&parameter.lock())).sum::<f64>().sqrt()
-}
-
-/// Scales all gradients so that their norm is at most `max_norm`; returns the norm before.
-///
-/// # Source
-/// Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
-pub fn clip_by_norm(parameters: &[Parameter], max_norm: f64) -> f64 {
-    let norm = global_norm(parameters);
-    if norm > max_norm {
-        let scale = (max_norm / norm) as f32;
-        for parameter in parameters {
-            parameter.lock().values.iter_mut().for_each(|gradient| *gradient *= scale);
-        }
-    }
-    norm
-}
-
-fn squared_norm(gradient: &Gradient) -> f64 {
-    if !gradient.is_set {
-        return 0.0;
-    }
-    let square = |chunk: &[f32]| wide(|| sum_map(chunk, chunk, |a, b| a * b));
-    let parts: Vec<f64> = gradient.values.par_chunks(CHUNK).map(square).collect();
-    parts.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,18 +177,5 @@ mod tests {
         assert_eq!(clone.values().unwrap(), [3.0, 4.0]);
         let error = parameter.set_values(&[1.0]).unwrap_err().to_string();
         assert_eq!(error, "the saved state has 1 values for `w`, but the model needs 2 values");
-    }
-
-    #[test]
-    fn clipping_scales_to_the_norm() {
-        let parameter = Parameter::new("w", vec![0.0; 2], &[2], true).unwrap();
-        {
-            let mut gradient = parameter.lock();
-            gradient.values.copy_from_slice(&[3.0, 4.0]);
-            gradient.is_set = true;
-        }
-        let list = [parameter];
-        assert_eq!(clip_by_norm(&list, 1.0), 5.0);
-        assert!((global_norm(&list) - 1.0).abs() < 1e-6);
     }
 }

@@ -214,6 +214,7 @@ fn train(
         n_watched: N_WATCHED,
         progress,
         interrupt,
+        ..FitOptions::default()
     };
     let (fit_on, check_on) = (samples.part(Part::Train), samples.part(Part::Validation));
     let history =

@@ -9,7 +9,6 @@ use hourglass_downstream::{Comparison, Estimate, Mark, metrics, statistics};
 use hourglass_features::FeatureSet;
 use hourglass_report as report;
 use hourglass_report::{Report, ResultRow};
-use hourglass_train::Stopped;
 use ndarray::Array2;
 
 use crate::config::Pipeline;
@@ -115,16 +114,10 @@ fn training((repeat, result): (usize, &RepeatResult)) -> report::TrainingRun {
         learning_rate: record.learning_rate,
         reconstruction_error: None,
     });
-    let n_epochs = history.epochs.len();
     report::TrainingRun {
         repeat,
         best_epoch: history.best_epoch,
-        stopped_because: match history.stopped {
-            Some(Stopped::EarlyStopping) => {
-                format!("the validation loss stopped falling after epoch {}", history.best_epoch)
-            }
-            _ => format!("all {n_epochs} epochs done"),
-        },
+        stopped_because: history.ending(),
         epochs: epochs.collect(),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, History, Result};
 
 /// Changes when a checkpoint of an older version can't be resumed.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where training stands, apart from tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub(crate) struct Position {
     pub epoch: usize,
     /// Steps finished in the current epoch.
     pub step: usize,
+    /// Rows seen in the current epoch.
+    pub n_rows: usize,
     /// Sum of losses times rows in the current epoch.
     pub loss_sum: f64,
     /// Norm of the gradients of the last step.

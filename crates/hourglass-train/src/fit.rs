@@ -1,10 +1,11 @@
 //! The loop.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use hourglass_core::{Interrupt, MatrixView, Progress, Seed};
+use hourglass_core::{Interrupt, MatrixView, Progress, Seed, Silent};
 use hourglass_models::{Autoencoder, Phase};
 use hourglass_nn::{
     Corruption, Optimizer, Schedule, clip_by_norm, global_norm, tensor_from, to_matrix,
@@ -14,18 +15,27 @@ use rand::seq::SliceRandom;
 
 use crate::checkpoint::{self, Position, Weights};
 use crate::telemetry::Telemetry;
-use crate::{EpochRecord, Error, History, Result, Snapshot, Stopped, TrainConfig};
+use crate::{
+    Answer, EpochRecord, Error, History, Observer, Result, Snapshot, StepRecord, Stopped,
+    TrainConfig, Unobserved,
+};
 
-/// Least time between two checkpoints, so that saving stays far below a hundredth of the work.
+/// Usual time between two checkpoints, so that saving stays far below a hundredth of the work.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What nobody raises.
+static NEVER: LazyLock<Interrupt> = LazyLock::new(Interrupt::new);
 
 /// Steps between two reports to the progress bar.
 const PROGRESS_STEPS: usize = 8;
 
-/// What surrounds a training run.
+/// What surrounds a training run. The default saves nothing, tells nobody and is never stopped.
+#[derive(Clone)]
 pub struct FitOptions<'a> {
     /// Where the state is saved, and resumed from if the file is there.
     pub checkpoint: Option<PathBuf>,
+    /// Least time between two checkpoints; zero saves after every step. Default: 20 seconds.
+    pub checkpoint_interval: Duration,
     /// Where telemetry goes.
     pub telemetry: Option<PathBuf>,
     /// How many samples of the training part, and as many of validation, are reconstructed over
@@ -33,8 +43,24 @@ pub struct FitOptions<'a> {
     pub n_watched: usize,
     /// Who is told.
     pub progress: &'a dyn Progress,
-    /// Who may stop it.
+    /// Who may interrupt it: the state is saved, and the same call goes on from there.
     pub interrupt: &'a Interrupt,
+    /// Who is told of steps and epochs, and may end it.
+    pub observer: &'a dyn Observer,
+}
+
+impl Default for FitOptions<'_> {
+    fn default() -> Self {
+        FitOptions {
+            checkpoint: None,
+            checkpoint_interval: CHECKPOINT_INTERVAL,
+            telemetry: None,
+            n_watched: 0,
+            progress: &Silent,
+            interrupt: &NEVER,
+            observer: &Unobserved,
+        }
+    }
 }
 
 /// Trains a model in place.
@@ -80,10 +106,12 @@ impl Fit<'_> {
         let config = self.config;
         let rate = config.optimizer.learning_rate();
         let mut optimizer = Optimizer::new(config.optimizer, parameters.to_vec());
-        let mut schedule = Schedule::new(config.schedule, rate, config.epochs);
+        let n_steps = (self.train.nrows() / config.batch_size).max(1);
+        let mut schedule = Schedule::new(config.schedule.clone(), rate, config.epochs, n_steps);
         let mut position = Position {
             epoch: 0,
             step: 0,
+            n_rows: 0,
             loss_sum: 0.0,
             gradient_norm: 0.0,
             schedule: schedule.state(),
@@ -107,21 +135,21 @@ impl Fit<'_> {
             Some(path) => Some(Telemetry::open(path, saved.is_some())?),
             None => None,
         };
-        let n_steps = (self.train.nrows() / config.batch_size).max(1);
         self.options.progress.begin("training", Some((config.epochs * n_steps) as u64));
         let mut last_saved = Instant::now();
         while position.epoch < config.epochs && position.history.stopped.is_none() {
             let started = Instant::now();
+            let rows_before = position.n_rows;
             self.epoch(&mut position, &mut optimizer, &schedule, best.as_ref(), n_steps)?;
+            let n_samples = position.n_rows - rows_before;
             self.finish_epoch(&mut position, &mut schedule, &mut best, n_steps)?;
-            let n_samples = self.train.nrows();
             if let (Some(telemetry), Some(record)) =
                 (&mut telemetry, position.history.epochs.last())
             {
                 let seconds = started.elapsed().as_secs_f64();
                 telemetry.write(record, parameters, seconds, n_samples)?;
             }
-            if last_saved.elapsed() >= CHECKPOINT_INTERVAL {
+            if last_saved.elapsed() >= self.options.checkpoint_interval {
                 self.save(&position, &optimizer, best.as_ref())?;
                 last_saved = Instant::now();
             }
@@ -157,7 +185,7 @@ impl Fit<'_> {
         order.shuffle(&mut self.seed.child("order").nth(epoch as u64).rng());
         let noise = self.seed.child("corruption").nth(epoch as u64);
         let parameters = self.model.parameters();
-        while position.step < n_steps {
+        while position.step < n_steps && position.history.stopped.is_none() {
             let step = position.step;
             let rows = &order[step * n_rows / n_steps..(step + 1) * n_rows / n_steps];
             let (input, target) = self.batch(self.train, rows, noise.nth(step as u64))?;
@@ -174,9 +202,25 @@ impl Fit<'_> {
                 None if is_last => position.gradient_norm = global_norm(parameters),
                 None => {}
             }
-            optimizer.step(schedule.rate(epoch as f64 + step as f64 / n_steps as f64))?;
+            let learning_rate = schedule.rate((epoch * n_steps + step) as u64);
+            optimizer.step(learning_rate)?;
             position.loss_sum += f64::from(value) * rows.len() as f64;
+            position.n_rows += rows.len();
             position.step += 1;
+            let record = StepRecord {
+                epoch: epoch + 1,
+                step: optimizer.state().n_steps,
+                loss: f64::from(value),
+                learning_rate,
+                validation_loss: None,
+            };
+            let every = self.options.observer.every_steps();
+            if every > 0
+                && record.step.is_multiple_of(every)
+                && let Answer::Stop(reason) = self.options.observer.on_step(&record)
+            {
+                position.history.stopped = Some(reason);
+            }
             if is_last || step.is_multiple_of(PROGRESS_STEPS) {
                 self.report(position, value, n_steps, started);
             }
@@ -195,10 +239,10 @@ impl Fit<'_> {
         n_steps: usize,
     ) -> Result<()> {
         let validation_loss = self.validate()?;
-        let last_step = position.epoch as f64 + (n_steps - 1) as f64 / n_steps as f64;
+        let last_step = (position.epoch * n_steps + position.step - 1) as u64;
         let record = EpochRecord {
             epoch: position.epoch + 1,
-            train_loss: position.loss_sum / self.train.nrows() as f64,
+            train_loss: position.loss_sum / position.n_rows as f64,
             validation_loss,
             learning_rate: schedule.rate(last_step),
             gradient_norm: position.gradient_norm,
@@ -219,11 +263,15 @@ impl Fit<'_> {
             position.n_bad_epochs += 1;
         }
         if self.config.early_stopping.is_some_and(|s| position.n_bad_epochs >= s.patience) {
-            position.history.stopped = Some(Stopped::EarlyStopping);
+            position.history.stopped.get_or_insert(Stopped::EarlyStopping);
+        }
+        if let Answer::Stop(reason) = self.options.observer.on_epoch(&record) {
+            position.history.stopped.get_or_insert(reason);
         }
         position.history.epochs.push(record);
         position.epoch += 1;
         position.step = 0;
+        position.n_rows = 0;
         position.loss_sum = 0.0;
         // Early epochs change most: 1, 2, 4, 8, ... and the last.
         let is_last = position.epoch == self.config.epochs || position.history.stopped.is_some();

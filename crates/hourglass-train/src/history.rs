@@ -26,6 +26,12 @@ pub enum Stopped {
     Finished,
     /// The validation loss stopped falling; the best weights were restored.
     EarlyStopping,
+    /// An observer found that it isn't worth going on.
+    Pruned,
+    /// The time was up.
+    TimeLimit,
+    /// The steps were up.
+    StepLimit,
 }
 
 /// Reconstructions of the watched samples at one moment.
@@ -48,4 +54,20 @@ pub struct History {
     pub stopped: Option<Stopped>,
     /// Reconstructions of the watched samples over the epochs.
     pub snapshots: Vec<Snapshot>,
+}
+
+impl History {
+    /// Why training ended, as a sentence without its full stop.
+    pub fn ending(&self) -> String {
+        let (n, best) = (self.epochs.len(), self.best_epoch);
+        match self.stopped {
+            Some(Stopped::EarlyStopping) => {
+                format!("the validation loss stopped falling after epoch {best}")
+            }
+            Some(Stopped::Pruned) => format!("given up after {n} epochs as not worth going on"),
+            Some(Stopped::TimeLimit) => format!("the time limit was reached in epoch {n}"),
+            Some(Stopped::StepLimit) => format!("the step limit was reached in epoch {n}"),
+            Some(Stopped::Finished) | None => format!("all {n} epochs done"),
+        }
+    }
 }

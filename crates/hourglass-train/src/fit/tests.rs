@@ -1,8 +1,9 @@
 //! The loop on small problems: it learns, repeats itself, resumes, stops and complains.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hourglass_core::{Matrix, SampleShape, Silent};
+use hourglass_core::{Matrix, SampleShape};
 use hourglass_models::{ModelConfig, build};
 use hourglass_nn::ScheduleConfig;
 use rand::RngExt;
@@ -31,7 +32,7 @@ fn config() -> TrainConfig {
         epochs: 6,
         batch_size: 32,
         optimizer,
-        schedule: ScheduleConfig::Cosine { floor: 0.0 },
+        schedule: ScheduleConfig::cosine(),
         loss: hourglass_nn::Loss::Mse,
         clip_norm: Some(5.0),
         early_stopping: None,
@@ -78,6 +79,7 @@ fn run(
         n_watched: 2,
         progress: &progress,
         interrupt: &interrupt,
+        ..FitOptions::default()
     };
     let (train, validation) = data.view().split_at(Axis(0), 351);
     fit(model, train, validation, config, Seed::new(3), &options)
@@ -103,7 +105,13 @@ fn learns_and_repeats_itself() {
 fn an_interrupted_run_resumes_bit_for_bit() {
     for example in ModelConfig::examples() {
         let config = TrainConfig {
-            schedule: ScheduleConfig::ReduceOnPlateau { factor: 0.5, patience: 0 },
+            schedule: ScheduleConfig::ReduceOnPlateau {
+                factor: 0.5,
+                patience: 0,
+                min_delta: 0.0,
+                cooldown: 0,
+                floor: 0.0,
+            },
             early_stopping: Some(EarlyStopping { patience: 5, min_delta: 0.0 }),
             ..config()
         };
@@ -135,13 +143,7 @@ fn early_stopping_restores_the_best_weights() {
     assert_eq!(history.epochs.len(), history.best_epoch + 3);
     let data = data(401);
     let (train, validation) = data.view().split_at(Axis(0), 351);
-    let options = FitOptions {
-        checkpoint: None,
-        telemetry: None,
-        n_watched: 0,
-        progress: &Silent,
-        interrupt: &Interrupt::new(),
-    };
+    let options = FitOptions::default();
     let range = range_of(train);
     let seed = Seed::new(3);
     let fit = Fit {
@@ -178,13 +180,7 @@ fn telemetry_has_a_line_for_each_epoch() {
     let path = folder.path().join("telemetry.jsonl");
     let data = data(200);
     let (train, validation) = data.view().split_at(Axis(0), 150);
-    let options = FitOptions {
-        checkpoint: None,
-        telemetry: Some(path.clone()),
-        n_watched: 0,
-        progress: &Silent,
-        interrupt: &Interrupt::new(),
-    };
+    let options = FitOptions { telemetry: Some(path.clone()), ..FitOptions::default() };
     let model = model(&ModelConfig::examples()[1]);
     fit(model.as_ref(), train, validation, &config(), Seed::new(1), &options).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
@@ -195,4 +191,56 @@ fn telemetry_has_a_line_for_each_epoch() {
         assert!(line["weight_norms"]["encoder.0.weight"].as_f64().unwrap() > 0.0);
         assert!(line["samples_per_second"].as_f64().unwrap() > 0.0);
     }
+}
+
+/// Stops at an epoch or at a step, and remembers what it was told.
+#[derive(Default)]
+struct Watcher {
+    stop_at_epoch: Option<usize>,
+    stop_at_step: Option<u64>,
+    told: Mutex<Vec<String>>,
+}
+
+impl Observer for Watcher {
+    fn every_steps(&self) -> u64 {
+        4
+    }
+
+    fn on_step(&self, record: &StepRecord) -> Answer {
+        self.told.lock().unwrap().push(format!("step {}", record.step));
+        if self.stop_at_step == Some(record.step) {
+            return Answer::Stop(Stopped::StepLimit);
+        }
+        Answer::GoOn
+    }
+
+    fn on_epoch(&self, record: &EpochRecord) -> Answer {
+        self.told.lock().unwrap().push(format!("epoch {}", record.epoch));
+        if self.stop_at_epoch == Some(record.epoch) {
+            return Answer::Stop(Stopped::Pruned);
+        }
+        Answer::GoOn
+    }
+}
+
+#[test]
+fn an_observer_is_told_and_may_end_training() {
+    let data = data(401);
+    let (train, validation) = data.view().split_at(Axis(0), 351);
+    let run = |watcher: &Watcher| {
+        let options = FitOptions { observer: watcher, ..FitOptions::default() };
+        let model = model(&ModelConfig::examples()[1]);
+        fit(model.as_ref(), train, validation, &config(), Seed::new(3), &options).unwrap()
+    };
+    let pruner = Watcher { stop_at_epoch: Some(2), ..Watcher::default() };
+    let history = run(&pruner);
+    assert_eq!((history.stopped, history.epochs.len()), (Some(Stopped::Pruned), 2));
+    assert_eq!(history.snapshots.len(), 0);
+    // 351 rows in batches of 32 are ten steps an epoch.
+    let told = ["step 4", "step 8", "epoch 1", "step 12", "step 16", "step 20", "epoch 2"];
+    assert_eq!(*pruner.told.lock().unwrap(), told);
+    let limit = Watcher { stop_at_step: Some(12), ..Watcher::default() };
+    let history = run(&limit);
+    assert_eq!((history.stopped, history.epochs.len()), (Some(Stopped::StepLimit), 2));
+    assert_eq!(history.epochs[0], run(&Watcher::default()).epochs[0]);
 }
