@@ -23,7 +23,8 @@ fn thirty_principal_components_reconstruct_as_in_scikit_learn() {
         ..PreprocessConfig::default()
     };
     let split = SplitConfig::default();
-    let (samples, _) = hourglass_data::prepare(&loaded, &split, &preprocess, Seed::new(0)).unwrap();
+    let samples =
+        hourglass_data::prepare(&loaded, &split, &preprocess, Seed::new(0), 0).unwrap().samples;
     // from sklearn.decomposition import PCA
     // p = PCA(30, svd_solver="full").fit(train / 255)
     // def error(x): return ((x - p.inverse_transform(p.transform(x)))**2).sum(1).mean()

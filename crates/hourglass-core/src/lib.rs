@@ -4,12 +4,14 @@
 //! It knows nothing of files, tensors, models or the terminal, and depends on no other crate of
 //! ours.
 
+mod columns;
 pub mod linalg;
 mod progress;
 mod samples;
 mod seed;
 mod statistics;
 
+pub use columns::{ColumnGroup, ColumnKind, Task};
 pub use progress::{Interrupt, Progress, Silent};
 pub use samples::{Part, Partition, SampleShape, Samples, Targets};
 pub use seed::{Rng, Seed};

@@ -7,16 +7,21 @@ use ndarray::s;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Matrix, MatrixView};
+use crate::{ColumnGroup, ColumnKind, Matrix, MatrixView, Task};
 
 /// What one row means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SampleShape {
-    /// Unordered columns.
+    /// Numbers in no order.
     Vector {
         /// Number of columns.
         len: usize,
+    },
+    /// Columns of several kinds: at least one group isn't numeric.
+    Table {
+        /// The groups in the order of their columns, which they cover without a gap.
+        groups: Vec<ColumnGroup>,
     },
     /// An image, stored channel by channel, row by row.
     Image {
@@ -31,10 +36,28 @@ pub enum SampleShape {
 
 impl SampleShape {
     /// Number of values in a row.
-    pub fn n_features(self) -> usize {
+    pub fn n_features(&self) -> usize {
         match self {
-            SampleShape::Vector { len } => len,
+            SampleShape::Vector { len } => *len,
+            SampleShape::Table { groups } => groups.last().map_or(0, |group| group.columns.end),
             SampleShape::Image { channels, height, width } => channels * height * width,
+        }
+    }
+
+    /// The shape of rows with these column groups: a plain vector where all are numeric.
+    pub fn of_groups(groups: Vec<ColumnGroup>) -> Self {
+        let shape = SampleShape::Table { groups };
+        match shape.groups().iter().all(|group| group.kind == ColumnKind::Numeric) {
+            true => SampleShape::Vector { len: shape.n_features() },
+            false => shape,
+        }
+    }
+
+    /// The column groups of a table; empty where every column is a number.
+    pub fn groups(&self) -> &[ColumnGroup] {
+        match self {
+            SampleShape::Table { groups } => groups,
+            SampleShape::Vector { .. } | SampleShape::Image { .. } => &[],
         }
     }
 }
@@ -85,6 +108,22 @@ impl Targets {
         match self {
             Targets::Classes { ids, .. } => Some(&ids[rows]),
             Targets::Values(_) => None,
+        }
+    }
+
+    /// Numbers of a contiguous part, or `None` for a classification.
+    pub fn values(&self, rows: Range<usize>) -> Option<&[f32]> {
+        match self {
+            Targets::Values(values) => Some(&values[rows]),
+            Targets::Classes { .. } => None,
+        }
+    }
+
+    /// What is asked for.
+    pub fn task(&self) -> Task {
+        match self {
+            Targets::Classes { .. } => Task::Classification,
+            Targets::Values(_) => Task::Regression,
         }
     }
 
@@ -166,5 +205,30 @@ impl Samples {
     /// Class indices of a part, or `None` for a regression.
     pub fn class_ids(&self, part: Part) -> Option<&[u32]> {
         self.targets.class_ids(self.partition.rows(part))
+    }
+
+    /// Target numbers of a part, or `None` for a classification.
+    pub fn target_values(&self, part: Part) -> Option<&[f32]> {
+        self.targets.values(self.partition.rows(part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str, kind: ColumnKind, columns: Range<usize>) -> ColumnGroup {
+        ColumnGroup { name: name.into(), kind, columns }
+    }
+
+    #[test]
+    fn numeric_groups_alone_make_a_vector() {
+        let numbers =
+            vec![group("a", ColumnKind::Numeric, 0..1), group("b", ColumnKind::Numeric, 1..3)];
+        assert_eq!(SampleShape::of_groups(numbers.clone()), SampleShape::Vector { len: 3 });
+        let mixed = [numbers, vec![group("c", ColumnKind::Categorical, 3..6)]].concat();
+        let shape = SampleShape::of_groups(mixed.clone());
+        assert_eq!((shape.n_features(), shape.groups()), (6, mixed.as_slice()));
+        assert_eq!(SampleShape::of_groups(Vec::new()), SampleShape::Vector { len: 0 });
     }
 }

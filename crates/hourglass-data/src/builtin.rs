@@ -2,7 +2,7 @@
 //! digits bear the names of the iris data.
 
 use hourglass_core::{Matrix, SampleShape, Targets};
-use smartcore::dataset::{breast_cancer, digits, iris};
+use smartcore::dataset::{boston, breast_cancer, diabetes, digits, iris};
 
 use crate::config::Builtin;
 use crate::table::{Features, Origin, Provenance, Table};
@@ -10,46 +10,63 @@ use crate::table::{Features, Origin, Provenance, Table};
 /// Loads a data set; none has test rows of its own.
 pub(crate) fn load(dataset: Builtin) -> (Table, Provenance) {
     let facts = dataset.facts();
-    let (numbers, ids): (Vec<f32>, Vec<u32>) = match dataset {
+    let classes = |ids: Vec<u32>| Targets::Classes {
+        ids,
+        names: facts.classes.iter().map(|&name| name.into()).collect(),
+    };
+    let (numbers, targets): (Vec<f32>, Targets) = match dataset {
         Builtin::Digits => {
             let data = digits::load_dataset();
-            (data.data, data.target.iter().map(|&class| class as u32).collect())
+            (data.data, classes(data.target.iter().map(|&class| class as u32).collect()))
         }
         Builtin::Iris => {
             let data = iris::load_dataset();
-            (as_fisher_printed(data.data), data.target)
+            (as_fisher_printed(data.data), classes(data.target))
         }
         Builtin::BreastCancer => {
             let data = breast_cancer::load_dataset();
-            (data.data, data.target)
+            (data.data, classes(data.target))
+        }
+        Builtin::Diabetes => {
+            let data = diabetes::load_dataset();
+            let progression = data.target.iter().map(|&value| value as f32).collect();
+            (data.data, Targets::Values(progression))
+        }
+        Builtin::Boston => {
+            let data = boston::load_dataset();
+            (without_column(&data.data, data.num_features, BOSTON_B), Targets::Values(data.target))
         }
     };
     let n_features = facts.shape.n_features();
-    let features = Matrix::from_shape_vec((ids.len(), n_features), numbers)
+    let features = Matrix::from_shape_vec((targets.len(), n_features), numbers)
         .expect("the shape of a data set that comes with the program is tested");
     let feature_names = match facts.shape {
         SampleShape::Image { width, .. } => {
             (0..n_features).map(|i| format!("pixel_{}_{}", i / width, i % width)).collect()
         }
-        SampleShape::Vector { .. } => facts.columns.iter().map(|&name| name.into()).collect(),
+        _ => facts.columns.iter().map(|&name| name.into()).collect(),
     };
-    let names = facts.classes.iter().map(|&name| name.into()).collect();
     let provenance = Provenance {
         dataset: facts.name.into(),
         origin: Origin::Builtin,
         fallback: None,
         sentence: format!("{}, carried by the program", facts.title),
         files: Vec::new(),
-        licence: Some("CC BY 4.0 (UCI Machine Learning Repository)".into()),
+        licence: facts.licence.map(Into::into),
         citation: Some(facts.citation.into()),
     };
-    let table = Table {
-        features: Features::Floats(features),
-        targets: Targets::Classes { ids, names },
-        shape: facts.shape,
-        feature_names,
-    };
+    let table =
+        Table { features: Features::Floats(features), targets, shape: facts.shape, feature_names };
     (table, provenance)
+}
+
+/// Position of the Boston column `B`, a transform of the share of Black inhabitants: it is left out,
+/// as scikit-learn left the whole data set out, and the measures that remain are 12.
+const BOSTON_B: usize = 11;
+
+fn without_column(numbers: &[f32], n_columns: usize, column: usize) -> Vec<f32> {
+    let kept = numbers.iter().enumerate().filter(|(i, _)| i % n_columns != column);
+    kept.map(|(_, &number)| number).collect()
 }
 
 /// Corrects the two rows in which the UCI file, which smartcore carries, differs from the article.
@@ -71,7 +88,10 @@ struct Facts {
     columns: &'static [&'static str],
     classes: &'static [&'static str],
     citation: &'static str,
+    licence: Option<&'static str>,
 }
+
+const UCI: Option<&str> = Some("CC BY 4.0 (UCI Machine Learning Repository)");
 
 impl Builtin {
     fn facts(self) -> Facts {
@@ -84,6 +104,7 @@ impl Builtin {
                 classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
                 citation: "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, \
                            1998, doi:10.24432/C50P49",
+                licence: UCI,
             },
             Builtin::Iris => Facts {
                 name: "iris",
@@ -93,6 +114,7 @@ impl Builtin {
                 classes: &["setosa", "versicolor", "virginica"],
                 citation: "R. A. Fisher: The use of multiple measurements in taxonomic problems, \
                            1936, doi:10.1111/j.1469-1809.1936.tb02137.x",
+                licence: UCI,
             },
             Builtin::BreastCancer => Facts {
                 name: "breast_cancer",
@@ -102,6 +124,30 @@ impl Builtin {
                 classes: &["malignant", "benign"],
                 citation: "W. Wolberg, O. Mangasarian, N. Street, W. Street: Breast Cancer \
                            Wisconsin (Diagnostic), 1993, doi:10.24432/C5DW2B",
+                licence: UCI,
+            },
+            Builtin::Diabetes => Facts {
+                name: "diabetes",
+                title: "442 patients with 10 measures and the progression of diabetes",
+                shape: SampleShape::Vector { len: 10 },
+                columns: &["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"],
+                classes: &[],
+                citation: "B. Efron, T. Hastie, I. Johnstone, R. Tibshirani: Least angle \
+                           regression, 2004, doi:10.1214/009053604000000067",
+                licence: None,
+            },
+            Builtin::Boston => Facts {
+                name: "boston",
+                title: "506 districts of Boston with 12 measures and the value of their homes",
+                shape: SampleShape::Vector { len: 12 },
+                columns: &[
+                    "crim", "zn", "indus", "chas", "nox", "rm", "age", "dis", "rad", "tax",
+                    "ptratio", "lstat",
+                ],
+                classes: &[],
+                citation: "D. Harrison, D. L. Rubinfeld: Hedonic housing prices and the demand for \
+                           clean air, 1978, doi:10.1016/0095-0696(78)90006-2",
+                licence: None,
             },
         }
     }
@@ -143,6 +189,27 @@ const BREAST_CANCER_COLUMNS: [&str; 30] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regressions_carry_numbers() {
+        // d = load_diabetes(); x = d.data.astype("f4").astype("f8"); w as below
+        // (x * w).sum() -> 47.7011, (d.target * (np.arange(442) % 97 + 1)).sum() -> 3076270
+        let weight = |i: usize| (i % 97 + 1) as f64;
+        let (table, _) = load(Builtin::Diabetes);
+        let matrix = table.features.to_matrix();
+        let weighted: f64 = matrix.iter().enumerate().map(|(i, &x)| f64::from(x) * weight(i)).sum();
+        assert!((weighted - 47.701_115).abs() < 1e-4, "{weighted}");
+        let Targets::Values(values) = &table.targets else { unreachable!() };
+        let ordered: f64 = values.iter().enumerate().map(|(i, &y)| f64::from(y) * weight(i)).sum();
+        assert_eq!((matrix.dim(), ordered), ((442, 10), 3_076_270.0));
+
+        // The first row as Harrison and Rubinfeld's table prints it, without its column B.
+        let (table, _) = load(Builtin::Boston);
+        let first = [0.00632, 18.0, 2.31, 0.0, 0.538, 6.575, 65.2, 4.09, 1.0, 296.0, 15.3, 4.98];
+        assert_eq!(table.features.to_matrix().row(0).to_vec(), first);
+        let Targets::Values(values) = &table.targets else { unreachable!() };
+        assert_eq!((values.len(), values[0]), (506, 24.0));
+    }
 
     #[test]
     fn numbers_are_those_of_scikit_learn() {

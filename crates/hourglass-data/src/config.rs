@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hourglass_core::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +170,21 @@ pub enum Builtin {
     Iris,
     /// 569 tumours with 30 measures, 2 classes.
     BreastCancer,
+    /// 442 patients with 10 measures, scaled by their authors over all rows; the progression of
+    /// diabetes after a year is to be predicted.
+    Diabetes,
+    /// 506 districts of Boston with 12 measures; the median value of their homes is to be predicted.
+    Boston,
+}
+
+impl Builtin {
+    /// What is to be predicted.
+    pub fn task(self) -> Task {
+        match self {
+            Builtin::Digits | Builtin::Iris | Builtin::BreastCancer => Task::Classification,
+            Builtin::Diabetes | Builtin::Boston => Task::Regression,
+        }
+    }
 }
 
 /// What is taken where the wanted data is out of reach.
@@ -270,6 +286,14 @@ impl DataConfig {
                 crate::catalog::find(name).is_ok_and(|entry| entry.publishes_test())
             }
             _ => false,
+        }
+    }
+
+    /// What is to be predicted; known without opening a file.
+    pub fn task(&self) -> Task {
+        match self {
+            DataConfig { builtin: Some(builtin), .. } => builtin.dataset.task(),
+            _ => Task::Classification,
         }
     }
 

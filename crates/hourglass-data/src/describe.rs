@@ -51,7 +51,7 @@ pub fn describe(loaded: &Loaded) -> Description {
     Description {
         provenance: loaded.provenance.clone(),
         n_features: loaded.train.n_features(),
-        shape: loaded.train.shape,
+        shape: loaded.train.shape.clone(),
         train: describe_table(&loaded.train),
         test: loaded.test.as_ref().map(describe_table),
     }

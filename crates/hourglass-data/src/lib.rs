@@ -35,7 +35,7 @@ pub use config::{
 pub use describe::{ClassCount, Description, TableDescription, describe};
 pub use download::download;
 pub use error::Error;
-pub use prepare::prepare;
+pub use prepare::{Prepared, prepare};
 pub use preprocess::{Fill, Missing, Numeric, PreprocessConfig, Preprocessor};
 pub use resolve::{Resolved, fingerprint, load, locate, resolve};
 pub use split::SplitConfig;

@@ -9,7 +9,21 @@ use crate::preprocess::{Missing, PreprocessConfig, Preprocessor};
 use crate::split::{SplitConfig, split};
 use crate::table::{Features, Loaded, Table};
 
+/// What [`prepare`] gives.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Finite numbers, partitioned, with their targets.
+    pub samples: Samples,
+    /// What was fitted on the training part.
+    pub preprocessor: Preprocessor,
+    /// What a reader should know, one sentence each. They decide nothing.
+    pub notes: Vec<String>,
+}
+
 /// Splits and scales. Test rows are those the source publishes, else a share that is split off.
+///
+/// `fold` counts from 0 and is below [`SplitConfig::n_folds`]; the same seed with another fold is
+/// the same shuffle with another part as the test part. Preprocessing is fitted anew in each.
 ///
 /// Everything that is fitted, is fitted on the training part. Rows of a part keep the order of the
 /// source. The samples are built once, as one matrix: `4 * n_samples * n_features` bytes beside
@@ -23,13 +37,14 @@ pub fn prepare(
     split_config: &SplitConfig,
     config: &PreprocessConfig,
     seed: Seed,
-) -> Result<(Samples, Preprocessor), Error> {
+    fold: usize,
+) -> Result<Prepared, Error> {
     config.check()?;
     let Loaded { train, test, .. } = loaded;
     check_table(train, "the training table")?;
     check_classes(&train.targets)?;
     let train_gaps = Gaps::find(train, "training", config.missing)?;
-    let mut split = split(&train.targets, split_config, test.is_some(), seed)?;
+    let mut split = split(&train.targets, split_config, test.is_some(), seed, fold)?;
     for rows in [&mut split.train, &mut split.validation, &mut split.test] {
         rows.retain(|row| !train_gaps.dropped[*row]);
     }
@@ -51,15 +66,16 @@ pub fn prepare(
     };
     let names = train.feature_names.clone();
     let preprocessor =
-        Preprocessor::fit(&mut features, partition.n_train, train.shape, names, config)?;
+        Preprocessor::fit(&mut features, partition.n_train, &train.shape, names, config)?;
     let kept = preprocessor.kept_columns();
     let shape = match kept.len() == train.n_features() {
-        true => train.shape,
+        true => train.shape.clone(),
         false => SampleShape::Vector { len: kept.len() },
     };
     let feature_names = kept.iter().map(|&i| train.feature_names[i].clone()).collect();
     let targets = gather_targets(&pieces);
-    Ok((Samples { features, targets, partition, shape, feature_names }, preprocessor))
+    let samples = Samples { features, targets, partition, shape, feature_names };
+    Ok(Prepared { samples, preprocessor, notes: Vec::new() })
 }
 
 fn check_table(table: &Table, what: &str) -> Result<(), Error> {
@@ -235,7 +251,9 @@ mod tests {
     fn run(loaded: &Loaded, missing: Missing) -> Result<(Samples, Preprocessor), Error> {
         let config =
             PreprocessConfig { missing, numeric: Numeric::Standard, drop_constant_columns: false };
-        prepare(loaded, &SplitConfig { validation: 0.2, test: None }, &config, Seed::new(1))
+        let split = SplitConfig { validation: 0.2, ..SplitConfig::default() };
+        prepare(loaded, &split, &config, Seed::new(1), 0)
+            .map(|prepared| (prepared.samples, prepared.preprocessor))
     }
 
     #[test]
@@ -246,7 +264,7 @@ mod tests {
             let n_test = test.as_ref().map_or(18, Table::n_rows);
             let n_fit = if test.is_some() { 90 } else { 72 };
             let loaded = loaded(counting(90, 3), test);
-            let (samples, _) = prepare(&loaded, &split, &config, Seed::new(1)).unwrap();
+            let samples = prepare(&loaded, &split, &config, Seed::new(1), 0).unwrap().samples;
             let partition = samples.partition;
             assert_eq!(partition.n_test, n_test);
             assert_eq!(partition.n_train + partition.n_validation, n_fit);
@@ -322,8 +340,9 @@ mod tests {
         train.shape = SampleShape::Image { channels: 1, height: 1, width: 2 };
         (0..60).for_each(|row| set(&mut train, (row, 0), 4.0));
         let config = PreprocessConfig { drop_constant_columns: true, ..Default::default() };
-        let (samples, fitted) =
-            prepare(&loaded(train, None), &SplitConfig::default(), &config, Seed::new(1)).unwrap();
+        let split = SplitConfig::default();
+        let Prepared { samples, preprocessor: fitted, .. } =
+            prepare(&loaded(train, None), &split, &config, Seed::new(1), 0).unwrap();
         assert_eq!(samples.shape, SampleShape::Vector { len: 1 });
         assert_eq!(samples.feature_names, ["x1"]);
         assert_eq!(fitted.kept_columns(), [1]);

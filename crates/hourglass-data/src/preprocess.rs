@@ -125,7 +125,7 @@ impl Preprocessor {
     pub(crate) fn fit(
         matrix: &mut Matrix,
         n_train: usize,
-        shape: SampleShape,
+        shape: &SampleShape,
         feature_names: Vec<String>,
         config: &PreprocessConfig,
     ) -> Result<Self, Error> {
@@ -262,7 +262,7 @@ struct Scaling {
 }
 
 impl Scaling {
-    fn fit(moments: &ColumnMoments, shape: SampleShape, numeric: Numeric) -> Self {
+    fn fit(moments: &ColumnMoments, shape: &SampleShape, numeric: Numeric) -> Self {
         let n_features = moments.mean.len();
         let all = |value: f32| vec![value; n_features];
         let image = matches!(shape, SampleShape::Image { .. });
@@ -388,7 +388,7 @@ mod tests {
         let len = matrix.ncols();
         let names = (0..len).map(|i| format!("x{i}")).collect();
         let shape = SampleShape::Vector { len };
-        let fitted = Preprocessor::fit(&mut matrix, n_train, shape, names, config)?;
+        let fitted = Preprocessor::fit(&mut matrix, n_train, &shape, names, config)?;
         Ok((matrix, fitted))
     }
 
@@ -475,7 +475,7 @@ mod tests {
         ] {
             let mut matrix = pixels.clone();
             let config = config(Missing::Error, numeric);
-            Preprocessor::fit(&mut matrix, 2, shape, names.clone(), &config).unwrap();
+            Preprocessor::fit(&mut matrix, 2, &shape, names.clone(), &config).unwrap();
             assert!(near(&matrix, &expected), "{matrix}");
         }
     }

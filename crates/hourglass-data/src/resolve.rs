@@ -501,8 +501,9 @@ mod tests {
             ..Default::default()
         };
         let started = std::time::Instant::now();
-        let (samples, fitted) =
-            crate::prepare(&loaded, &crate::SplitConfig::default(), &config, Seed::new(1)).unwrap();
+        let split = crate::SplitConfig::default();
+        let crate::Prepared { samples, preprocessor: fitted, .. } =
+            crate::prepare(&loaded, &split, &config, Seed::new(1), 0).unwrap();
         eprintln!("prepare: {:?}", started.elapsed());
         assert_eq!(samples.features.dim(), (70_000, 784));
         assert_eq!(samples.partition.n_train, 54_000);

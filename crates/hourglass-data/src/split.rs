@@ -22,11 +22,16 @@ pub struct SplitConfig {
     /// where absent. Only for sources without test rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<f32>,
+    /// Cross-validation: the rows are cut into this many folds, 2 or more, and each is the test part
+    /// once. Only for sources without test rows of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2))]
+    pub folds: Option<usize>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        SplitConfig { validation: 0.1, test: None }
+        SplitConfig { validation: 0.1, test: None, folds: None }
     }
 }
 
@@ -38,9 +43,25 @@ impl SplitConfig {
     ///
     /// # Errors
     /// [`Error::Config`] for a fraction that isn't between 0 and 1, or a test fraction where the
-    /// test rows are published.
+    /// test rows are published; fewer than two folds, or folds beside a test fraction or published
+    /// test rows.
     pub fn check(&self, publishes_test: bool) -> Result<(), Error> {
         fraction("split.validation", self.validation)?;
+        if let Some(folds) = self.folds {
+            let (problem, hint) = match (folds, self.test, publishes_test) {
+                (0 | 1, ..) => (format!("is {folds}"), "use 2 or more; 5 and 10 are usual"),
+                (_, Some(_), _) => (
+                    format!("is {folds} beside `split.test`"),
+                    "delete one of them: with folds, each fold is the test part once",
+                ),
+                (.., true) => (
+                    format!("is {folds}, but the source comes with test rows of its own"),
+                    "delete it: published test rows are used as published",
+                ),
+                _ => return Ok(()),
+            };
+            return Err(Error::config("split.folds", problem, hint));
+        }
         let Some(test) = self.test else { return Ok(()) };
         fraction("split.test", test)?;
         if publishes_test {
@@ -51,6 +72,13 @@ impl SplitConfig {
             ));
         }
         Ok(())
+    }
+}
+
+impl SplitConfig {
+    /// In how many ways the rows are divided: the number of folds, else 1.
+    pub fn n_folds(&self) -> usize {
+        self.folds.unwrap_or(1)
     }
 }
 
@@ -76,19 +104,26 @@ pub(crate) fn split(
     config: &SplitConfig,
     publishes_test: bool,
     seed: Seed,
+    fold: usize,
 ) -> Result<Split, Error> {
     config.check(publishes_test)?;
+    assert!(fold < config.n_folds(), "fold {fold} of {}", config.n_folds());
     let seed = seed.child("split");
     let all: Vec<usize> = (0..targets.len()).collect();
     let (rest, test) = if publishes_test {
         (all, Vec::new())
+    } else if let Some(folds) = config.folds {
+        set_fold_aside(targets, folds, fold, seed.child("folds"))?
     } else {
         let fraction = config.test.unwrap_or(DEFAULT_TEST);
         set_aside(targets, all, fraction, ("split.test", "test"), seed.child("test"))?
     };
     let part = ("split.validation", "validation");
-    let (train, validation) =
-        set_aside(targets, rest, config.validation, part, seed.child("validation"))?;
+    let mut validation_seed = seed.child("validation");
+    if config.folds.is_some() {
+        validation_seed = validation_seed.nth(fold as u64);
+    }
+    let (train, validation) = set_aside(targets, rest, config.validation, part, validation_seed)?;
     Ok(Split { train, validation, test })
 }
 
@@ -136,6 +171,44 @@ fn set_aside(
     Ok((stay, aside))
 }
 
+/// Splits all rows into those that stay and one of the folds. Every class is dealt out to the folds
+/// in turn, so that each holds about as many rows of it.
+fn set_fold_aside(
+    targets: &Targets,
+    folds: usize,
+    fold: usize,
+    seed: Seed,
+) -> Result<(Vec<usize>, Vec<usize>), Error> {
+    let n_rows = targets.len();
+    if n_rows < folds {
+        let problem = format!("is {folds}, but there are only {n_rows} rows");
+        return Err(Error::config("split.folds", problem, "use fewer folds"));
+    }
+    let (mut stay, mut aside) = (Vec::new(), Vec::new());
+    let mut dealt = 0;
+    for (i, mut rows) in strata(targets, (0..n_rows).collect()).into_iter().enumerate() {
+        if let Some(names) = targets.class_names()
+            && rows.len() < folds
+        {
+            return Err(Error::ClassLeftOut {
+                class: names[i].clone(),
+                n_rows: rows.len(),
+                part: "each fold",
+                hint: "use fewer folds, bring more rows, or drop the class",
+            });
+        }
+        rows.shuffle(&mut seed.nth(i as u64).rng());
+        for (at, row) in rows.into_iter().enumerate() {
+            // The next class goes on where this one ends, so that the folds are of one size.
+            if (dealt + at) % folds == fold { aside.push(row) } else { stay.push(row) }
+        }
+        dealt = (stay.len() + aside.len()) % folds;
+    }
+    stay.sort_unstable();
+    aside.sort_unstable();
+    Ok((stay, aside))
+}
+
 /// Rows by class; a regression has one stratum.
 fn strata(targets: &Targets, rows: Vec<usize>) -> Vec<Vec<usize>> {
     match targets {
@@ -170,7 +243,7 @@ mod tests {
     }
 
     fn config(validation: f32, test: Option<f32>) -> SplitConfig {
-        SplitConfig { validation, test }
+        SplitConfig { validation, test, folds: None }
     }
 
     #[test]
@@ -188,7 +261,7 @@ mod tests {
     #[test]
     fn parts_are_disjoint_complete_and_stratified() {
         let targets = classes(&[100, 50, 30]);
-        let split = split(&targets, &config(0.1, Some(0.2)), false, Seed::new(1)).unwrap();
+        let split = split(&targets, &config(0.1, Some(0.2)), false, Seed::new(1), 0).unwrap();
         let count = |rows: &[usize]| {
             let Targets::Classes { ids, .. } = targets.select(rows) else { unreachable!() };
             [0, 1, 2].map(|class| ids.iter().filter(|&&id| id == class).count())
@@ -202,9 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn every_row_is_in_the_test_part_of_one_fold() {
+        for targets in [classes(&[33, 17, 9]), Targets::Values(vec![0.5; 59])] {
+            let config = SplitConfig { folds: Some(5), ..SplitConfig::default() };
+            let mut tested = Vec::new();
+            for fold in 0..config.n_folds() {
+                let split = split(&targets, &config, false, Seed::new(3), fold).unwrap();
+                assert!((11..=12).contains(&split.test.len()));
+                let mut all = [split.train, split.validation, split.test.clone()].concat();
+                all.sort_unstable();
+                assert_eq!(all, (0..59).collect::<Vec<_>>());
+                if let Some(ids) = targets.select(&split.test).class_ids(0..split.test.len()) {
+                    let count = |class| ids.iter().filter(|&&id| id == class).count();
+                    assert!((6..=7).contains(&count(0)) && (1..=2).contains(&count(2)));
+                }
+                tested.extend(split.test);
+            }
+            tested.sort_unstable();
+            assert_eq!(tested, (0..59).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn the_seed_decides() {
         let targets = classes(&[100, 100]);
-        let with = |seed| split(&targets, &config(0.1, None), true, Seed::new(seed)).unwrap();
+        let with = |seed| split(&targets, &config(0.1, None), true, Seed::new(seed), 0).unwrap();
         assert_eq!(with(1), with(1));
         assert_ne!(with(1), with(2));
         assert!(with(1).test.is_empty());
@@ -213,14 +308,21 @@ mod tests {
     #[test]
     fn a_regression_is_one_stratum() {
         let targets = Targets::Values(vec![0.5; 20]);
-        let split = split(&targets, &config(0.25, None), false, Seed::new(1)).unwrap();
+        let split = split(&targets, &config(0.25, None), false, Seed::new(1), 0).unwrap();
         assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (12, 4, 4));
     }
 
     #[test]
     fn impossible_splits_are_named() {
+        let in_folds = |folds| SplitConfig { folds: Some(folds), ..SplitConfig::default() };
+        let both = SplitConfig { test: Some(0.2), ..in_folds(5) };
         for (sizes, config, publishes_test, said) in [
-            (&[50, 50][..], config(0.0, None), true, "`split.validation` is 0\n"),
+            (&[50, 50][..], in_folds(1), false, "`split.folds` is 1\nhint: use 2 or more"),
+            (&[50, 50], both, false, "`split.folds` is 5 beside `split.test`"),
+            (&[50, 50], in_folds(5), true, "`split.folds` is 5, but the source comes"),
+            (&[3], in_folds(5), false, "`split.folds` is 5, but there are only 3 rows"),
+            (&[50, 4], in_folds(5), false, "class `c1` has 4 rows, too few for each fold"),
+            (&[50, 50], config(0.0, None), true, "`split.validation` is 0\n"),
             (&[50, 50], config(1.0, None), true, "`split.validation` is 1\n"),
             (&[50, 50], config(f32::NAN, None), true, "`split.validation` is NaN"),
             (&[50, 50], config(0.1, Some(0.2)), true, "`split.test` is 0.2, but the source comes"),
@@ -241,8 +343,9 @@ mod tests {
             (&[90, 1], config(0.1, None), false, "class `c1` has 1 rows, too few for test"),
             (&[90, 2], config(0.9, None), true, "class `c1` has 2 rows, too few for training"),
         ] {
-            let error = split(&classes(sizes), &config, publishes_test, Seed::new(1)).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}");
+            let error = split(&classes(sizes), &config, publishes_test, Seed::new(1), 0);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
         }
     }
 }

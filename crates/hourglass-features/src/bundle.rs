@@ -52,7 +52,7 @@ impl Bundle {
         let bundle: Bundle = serde_json::from_str(&text)
             .map_err(|source| Error::Damaged { path: path.clone(), source })?;
         // The seed doesn't matter: every weight is replaced.
-        let model = build(&bundle.model, bundle.shape, Seed::new(0))?;
+        let model = build(&bundle.model, &bundle.shape, Seed::new(0))?;
         TensorFile::load(&folder.join(WEIGHTS))?.restore_parameters(model.parameters())?;
         Ok((bundle, model))
     }
@@ -76,7 +76,7 @@ mod tests {
         let rows = Matrix::from_shape_simple_fn((7, 10), || rng.random::<f32>());
         for config in ModelConfig::examples() {
             let shape = SampleShape::Vector { len: 10 };
-            let model = build(&config, shape, Seed::new(4)).unwrap();
+            let model = build(&config, &shape, Seed::new(4)).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let preprocessing = serde_json::json!({"min_max": [0.0, 1.0]});
             let bundle = Bundle { model: config, shape, preprocessing };

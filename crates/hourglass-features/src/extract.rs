@@ -183,7 +183,7 @@ mod tests {
     fn every_set_has_its_width_and_fits_on_training_rows_alone() {
         for config in ModelConfig::examples() {
             let make =
-                |seed| build(&config, SampleShape::Vector { len: 9 }, Seed::new(seed)).unwrap();
+                |seed| build(&config, &SampleShape::Vector { len: 9 }, Seed::new(seed)).unwrap();
             let (trained, random) = (make(1), make(2));
             for layers in [HiddenLayers::Latent, HiddenLayers::AllHidden] {
                 let features = |samples: &Samples, set| {

@@ -259,7 +259,11 @@ impl ModelConfig {
 ///
 /// # Errors
 /// If a hyperparameter doesn't fit, or candle refuses a tensor.
-pub fn build(config: &ModelConfig, shape: SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
+pub fn build(
+    config: &ModelConfig,
+    shape: &SampleShape,
+    seed: Seed,
+) -> Result<Box<dyn Autoencoder>> {
     let architecture = config.architecture();
     architecture.check_own()?;
     let layers = architecture.layers();

@@ -15,7 +15,7 @@ fn rows(n: usize) -> Tensor {
 }
 
 fn model(config: &ModelConfig, seed: u64) -> Box<dyn Autoencoder> {
-    build(config, SampleShape::Vector { len: N_FEATURES }, Seed::new(seed)).unwrap()
+    build(config, &SampleShape::Vector { len: N_FEATURES }, Seed::new(seed)).unwrap()
 }
 
 fn train(model: &dyn Autoencoder, x: &Tensor, n_steps: usize) -> Vec<f32> {

@@ -43,6 +43,8 @@ pub(crate) struct DataFacts {
     /// Class of each watched sample, training part and validation part.
     pub(crate) watched: [Vec<u32>; 2],
     pub(crate) value_range: [f32; 2],
+    /// What a reader should know of the preparation, one sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What one classifier said of the test rows.
@@ -157,20 +159,21 @@ impl Rows<'_> {
     fn prepare(&self) -> Result<Prepared, Error> {
         let loaded = self.source.load(self.pipeline.data_seed(), self.interrupt)?;
         let Pipeline { split, preprocess, .. } = self.pipeline;
-        let (samples, preprocessor) =
-            hourglass_data::prepare(&loaded, split, preprocess, self.seed.child("split"))?;
+        let hourglass_data::Prepared { samples, preprocessor, notes } =
+            hourglass_data::prepare(&loaded, split, preprocess, self.seed.child("split"), 0)?;
         let classes = samples.targets.class_names().ok_or(Error::NotClasses)?.to_vec();
         let test_classes = samples.class_ids(Part::Test).ok_or(Error::NotClasses)?.to_vec();
         let (low, high) = preprocessor.output_range().unwrap_or((0.0, 1.0));
         let facts = DataFacts {
             partition: samples.partition,
-            shape: samples.shape,
+            shape: samples.shape.clone(),
             test_is_published: loaded.test.is_some(),
             provenance: loaded.provenance,
             classes,
             test_classes,
             watched: watched_classes(&samples),
             value_range: [low, high],
+            notes,
         };
         Ok(Prepared { samples, preprocessing: crate::key::to_value(&preprocessor), facts })
     }
@@ -195,6 +198,7 @@ fn announce(progress: &dyn Progress, data: &DataFacts) {
     progress.say(&format!(
         "{n_train} rows to train on, {n_validation} to choose on, {n_test} to test on"
     ));
+    data.notes.iter().for_each(|note| progress.say(note));
 }
 
 fn train(
@@ -206,7 +210,7 @@ fn train(
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let samples = &rows.samples;
-    let model = build(&pipeline.model, samples.shape, seed.child("model"))?;
+    let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
     let checkpoint = slot.dir().join(CHECKPOINT_FILE);
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
@@ -221,7 +225,8 @@ fn train(
         fit(model.as_ref(), fit_on, check_on, &pipeline.train, seed.child("train"), &options)?;
     write_json(&slot.dir().join(HISTORY_FILE), &history)?;
     let preprocessing = rows.preprocessing.clone();
-    let bundle = Bundle { model: pipeline.model.clone(), shape: samples.shape, preprocessing };
+    let bundle =
+        Bundle { model: pipeline.model.clone(), shape: samples.shape.clone(), preprocessing };
     bundle.save(slot.dir(), model.as_ref())?;
     if checkpoint.exists() {
         // A finished training has no use for it, and it is three times the weights.
@@ -238,7 +243,7 @@ fn features_of(
     trained: &dyn Autoencoder,
 ) -> Result<Matrix, Error> {
     // The very weights that the training started from.
-    let random = build(&pipeline.model, rows.samples.shape, seed.child("model"))?;
+    let random = build(&pipeline.model, &rows.samples.shape, seed.child("model"))?;
     let sources = Sources { samples: &rows.samples, trained, random: random.as_ref() };
     Ok(extract(set, &sources, &pipeline.features)?.matrix)
 }

@@ -153,7 +153,7 @@ fn reconstruction(repeats: &[RepeatResult]) -> report::Reconstruction {
     };
     let [train_classes, validation_classes] = &first.data.watched;
     report::Reconstruction {
-        shape: first.data.shape,
+        shape: first.data.shape.clone(),
         value_range: first.data.value_range,
         errors: errors.collect(),
         epochs: snapshots.iter().map(|snapshot| snapshot.epoch).collect(),

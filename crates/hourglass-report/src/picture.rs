@@ -11,7 +11,7 @@ use crate::error::ReportError;
 const LONGEST_SIDE: usize = 48;
 
 /// Whether rows of this shape can be drawn: one channel as grey, three as red, green and blue.
-pub(crate) fn is_picture(shape: SampleShape) -> bool {
+pub(crate) fn is_picture(shape: &SampleShape) -> bool {
     matches!(shape, SampleShape::Image { channels: 1 | 3, height, width } if height * width > 0)
 }
 
@@ -21,11 +21,11 @@ pub(crate) fn is_picture(shape: SampleShape) -> bool {
 /// [`ReportError::Picture`] if the encoder refuses it.
 pub(crate) fn data_address(
     values: &[f32],
-    shape: SampleShape,
+    shape: &SampleShape,
     [black, white]: [f32; 2],
     sample: usize,
 ) -> Result<Option<String>, ReportError> {
-    let SampleShape::Image { channels, height, width } = shape else { return Ok(None) };
+    let &SampleShape::Image { channels, height, width } = shape else { return Ok(None) };
     if !is_picture(shape) || values.len() != shape.n_features() {
         return Ok(None);
     }
@@ -92,7 +92,7 @@ mod tests {
     fn grey_levels_come_back() {
         let shape = SampleShape::Image { channels: 1, height: 2, width: 3 };
         let values = [0.0, 0.5, 1.0, -3.0, 7.0, f32::NAN];
-        let address = data_address(&values, shape, [0.0, 1.0], 0).unwrap().unwrap();
+        let address = data_address(&values, &shape, [0.0, 1.0], 0).unwrap().unwrap();
         assert_eq!(decoded(&address), (3, 2, vec![0, 128, 255, 0, 255, 0]));
     }
 
@@ -100,7 +100,7 @@ mod tests {
     fn channels_are_interleaved() {
         let shape = SampleShape::Image { channels: 3, height: 1, width: 2 };
         let values = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
-        let address = data_address(&values, shape, [0.0, 1.0], 0).unwrap().unwrap();
+        let address = data_address(&values, &shape, [0.0, 1.0], 0).unwrap().unwrap();
         assert_eq!(decoded(&address), (2, 1, vec![255, 0, 0, 0, 255, 0]));
     }
 
@@ -108,7 +108,7 @@ mod tests {
     fn large_images_are_averaged_down() {
         let shape = SampleShape::Image { channels: 1, height: 97, width: 50 };
         let values: Vec<f32> = (0..97 * 50).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
-        let address = data_address(&values, shape, [0.0, 1.0], 0).unwrap().unwrap();
+        let address = data_address(&values, &shape, [0.0, 1.0], 0).unwrap().unwrap();
         let (width, height, bytes) = decoded(&address);
         assert_eq!((width, height), (17, 33));
         assert!(bytes.iter().all(|&level| level > 80 && level < 175));
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn other_shapes_are_not_drawn() {
         let image = SampleShape::Image { channels: 1, height: 2, width: 2 };
-        assert_eq!(data_address(&[0.0; 3], image, [0.0, 1.0], 0).unwrap(), None);
+        assert_eq!(data_address(&[0.0; 3], &image, [0.0, 1.0], 0).unwrap(), None);
         let vector = SampleShape::Vector { len: 3 };
-        assert_eq!(data_address(&[0.0; 3], vector, [0.0, 1.0], 0).unwrap(), None);
+        assert_eq!(data_address(&[0.0; 3], &vector, [0.0, 1.0], 0).unwrap(), None);
         let two = SampleShape::Image { channels: 2, height: 1, width: 2 };
-        assert_eq!(data_address(&[0.0; 4], two, [0.0, 1.0], 0).unwrap(), None);
+        assert_eq!(data_address(&[0.0; 4], &two, [0.0, 1.0], 0).unwrap(), None);
     }
 }

@@ -65,8 +65,10 @@ fn describe(
     if format.csv {
         return Ok(print(&table.render(format))?);
     }
-    let shape = match description.shape {
-        SampleShape::Vector { len } => format!("{len} columns"),
+    let shape = match &description.shape {
+        SampleShape::Vector { .. } | SampleShape::Table { .. } => {
+            format!("{} columns", description.n_features)
+        }
         SampleShape::Image { channels, height, width } => {
             format!("images of {channels} x {height} x {width}")
         }

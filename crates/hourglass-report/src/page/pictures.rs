@@ -62,7 +62,7 @@ pub(super) fn view(report: &Report) -> Result<Option<ReconstructionView>, Report
             values: [show(row.train), show(row.validation), show(row.test)],
         })
         .collect();
-    let is_picture = picture::is_picture(reconstruction.shape);
+    let is_picture = picture::is_picture(&reconstruction.shape);
     let mut parts = Vec::new();
     for (name, samples) in
         [("Training", &reconstruction.train), ("Validation", &reconstruction.validation)]
@@ -105,13 +105,13 @@ fn strips(
     samples: &[FixedSample],
     reconstruction: &Reconstruction,
 ) -> Result<Vec<StripView>, ReportError> {
-    let Reconstruction { shape, value_range, .. } = *reconstruction;
+    let Reconstruction { shape, value_range, .. } = reconstruction;
     let mut strips = Vec::new();
     let mut strip = |label: String, rows: Vec<Option<&[f32]>>| {
         let mut pictures = Vec::new();
         for (sample, values) in rows.into_iter().enumerate() {
             let address = match values {
-                Some(values) => picture::data_address(values, shape, value_range, sample)?,
+                Some(values) => picture::data_address(values, shape, *value_range, sample)?,
                 None => None,
             };
             pictures.push(address.unwrap_or_default());

@@ -40,7 +40,7 @@ fn config() -> TrainConfig {
 }
 
 fn model(config: &ModelConfig) -> Box<dyn Autoencoder> {
-    build(config, SampleShape::Vector { len: N_FEATURES }, Seed::new(7)).unwrap()
+    build(config, &SampleShape::Vector { len: N_FEATURES }, Seed::new(7)).unwrap()
 }
 
 fn weights(model: &dyn Autoencoder) -> Vec<Vec<f32>> {
