@@ -33,6 +33,7 @@ impl Bundle {
     pub fn save(&self, folder: &Path, model: &dyn Autoencoder) -> Result<()> {
         let mut weights = TensorFile::default();
         weights.push_parameters(model.parameters())?;
+        weights.push_buffers(model.buffers())?;
         weights.save(&folder.join(WEIGHTS))?;
         let path = folder.join(DESCRIPTION);
         let mut text = serde_json::to_string_pretty(self)
@@ -51,9 +52,11 @@ impl Bundle {
             std::fs::read_to_string(&path).map_err(|source| file("read", path.clone(), source))?;
         let bundle: Bundle = serde_json::from_str(&text)
             .map_err(|source| Error::Damaged { path: path.clone(), source })?;
-        // The seed doesn't matter: every weight is replaced.
+        // The seed doesn't matter: every value is replaced.
         let model = build(&bundle.model, &bundle.shape, Seed::new(0))?;
-        TensorFile::load(&folder.join(WEIGHTS))?.restore_parameters(model.parameters())?;
+        let weights = TensorFile::load(&folder.join(WEIGHTS))?;
+        weights.restore_parameters(model.parameters())?;
+        weights.restore_buffers(model.buffers())?;
         Ok((bundle, model))
     }
 }

@@ -1,29 +1,117 @@
 //! What an autoencoder is to the trainer and to the feature extractor.
 
 use candle_core::Tensor;
-use hourglass_nn::{Corruption, Loss, Parameter};
+use hourglass_core::Seed;
+use hourglass_nn::{Buffer, Corruption, Loss, Parameter};
 
 use crate::Result;
 
 /// Where training stands; models that change over time read it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
-    /// In training, at this epoch, counted from 0.
+    /// In training.
     Train {
-        /// The epoch.
-        epoch: usize,
+        /// Epochs done, counted in fractions: 2.5 is the middle of the third.
+        epochs_done: f64,
+        /// Epochs planned.
+        n_epochs: usize,
     },
     /// Judged as it will be used.
     Evaluate,
 }
 
+/// What a model must know of the moment in which it is run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Context {
+    /// In training or judged.
+    pub phase: Phase,
+    /// What noise, dropout and masks of this step are drawn from; models split it by name.
+    pub seed: Seed,
+}
+
+impl Context {
+    /// A step of training; each needs a seed of its own.
+    pub fn train(epochs_done: f64, n_epochs: usize, seed: Seed) -> Self {
+        Context { phase: Phase::Train { epochs_done, n_epochs }, seed }
+    }
+
+    /// A judgement; the same seed gives the same loss in every epoch.
+    pub fn evaluate(seed: Seed) -> Self {
+        Context { phase: Phase::Evaluate, seed }
+    }
+
+    /// Whether weights are being learnt: dropout is on, batch statistics count.
+    pub fn is_training(&self) -> bool {
+        self.phase != Phase::Evaluate
+    }
+
+    /// Epochs done, in fractions; `None` when the model is judged.
+    pub fn epochs_done(&self) -> Option<f64> {
+        match self.phase {
+            Phase::Train { epochs_done, .. } => Some(epochs_done),
+            Phase::Evaluate => None,
+        }
+    }
+}
+
 /// A loss and what it is made of.
+///
+/// Every part is a scalar in the unit in which it is added, so the parts sum to the total. Unless
+/// a model's file says otherwise, the reconstruction is a mean over samples and features, and a
+/// penalty a sum over units and a mean over samples.
 #[derive(Debug)]
 pub struct LossParts {
     /// What is minimised, a scalar.
     pub total: Tensor,
     /// The reconstruction part, a scalar.
     pub reconstruction: Tensor,
+    /// The other parts by name: `kl`, `penalty`, `commitment` and the like.
+    pub others: Vec<(&'static str, Tensor)>,
+    /// What else the model knows of this batch, for telemetry.
+    pub facts: Vec<Fact>,
+}
+
+/// Something that a model knows of a batch beside its loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// What it is: `kl_by_dimension` (nats, one value a latent dimension), `perplexity` and the
+    /// like.
+    pub name: &'static str,
+    /// Its values.
+    pub values: Vec<f32>,
+}
+
+impl LossParts {
+    /// A loss that is nothing but reconstruction.
+    pub fn reconstruction_only(reconstruction: Tensor) -> Self {
+        let total = reconstruction.clone();
+        LossParts { total, reconstruction, others: Vec::new(), facts: Vec::new() }
+    }
+
+    /// A reconstruction and further parts, summed.
+    ///
+    /// # Errors
+    /// If a part is no scalar.
+    pub fn sum(reconstruction: Tensor, others: Vec<(&'static str, Tensor)>) -> Result<Self> {
+        let mut total = reconstruction.clone();
+        for (_, part) in &others {
+            total = (total + part)?;
+        }
+        Ok(LossParts { total, reconstruction, others, facts: Vec::new() })
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn with_fact(mut self, name: &'static str, values: Vec<f32>) -> Self {
+        self.facts.push(Fact { name, values });
+        self
+    }
+
+    /// All parts by name, the reconstruction first.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        let others = self.others.iter().map(|(name, part)| (*name, part));
+        std::iter::once(("reconstruction", &self.reconstruction)).chain(others)
+    }
 }
 
 /// A model that encodes samples into a latent and reconstructs them from it.
@@ -31,16 +119,22 @@ pub trait Autoencoder: Send + Sync {
     /// All trainable parameters, in a fixed order; shared ones once.
     fn parameters(&self) -> &[Parameter];
 
+    /// State that no gradient trains but that belongs to the model, in a fixed order.
+    fn buffers(&self) -> &[Buffer] {
+        &[]
+    }
+
     /// Number of columns of a sample.
     fn n_features(&self) -> usize;
 
     /// Width of the latent.
     fn latent_dim(&self) -> usize;
 
-    /// What is done to the input during training, if anything.
+    /// What the trainer does to the input during training, if anything. Models that hide or
+    /// corrupt by themselves say `None`.
     fn corruption(&self) -> Option<Corruption>;
 
-    /// The latent of each sample, as used for features.
+    /// The latent of each sample, as used for features; nothing in it is drawn.
     ///
     /// # Shapes
     /// - `input`: `(batch, n_features)`
@@ -50,13 +144,18 @@ pub trait Autoencoder: Send + Sync {
     /// [`crate::Error::InputWidth`].
     fn encode(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// The activations of every encoder layer, the latent last.
+    /// The activations of every encoder layer as used for features. Side by side, their last
+    /// columns are those of [`Autoencoder::encode`].
+    ///
+    /// # Shapes
+    /// - `input`: `(batch, n_features)`
+    /// - returns: `(batch, width of the layer)` for each; maps are flattened channel by channel
     ///
     /// # Errors
     /// [`crate::Error::InputWidth`].
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>>;
 
-    /// The reconstruction of each sample.
+    /// The reconstruction of each sample; nothing in it is drawn.
     ///
     /// # Shapes
     /// - `input`: `(batch, n_features)`
@@ -66,7 +165,7 @@ pub trait Autoencoder: Send + Sync {
     /// [`crate::Error::InputWidth`].
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// The loss of a batch.
+    /// The loss of a batch. In training, buffers follow it.
     ///
     /// # Shapes
     /// - `input`: `(batch, n_features)`, corrupted where the model asks for it
@@ -74,5 +173,11 @@ pub trait Autoencoder: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::InputWidth`].
-    fn loss(&self, input: &Tensor, target: &Tensor, loss: Loss, phase: Phase) -> Result<LossParts>;
+    fn loss(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        loss: &Loss,
+        context: &Context,
+    ) -> Result<LossParts>;
 }

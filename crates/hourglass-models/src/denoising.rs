@@ -6,8 +6,7 @@
 use hourglass_nn::{Activation, Corruption};
 
 use crate::Result;
-use crate::config::{Architecture, mlp_config};
-use crate::mlp::{Constraint, Layers};
+use crate::mlp::{Constraint, Layers, MlpArchitecture, mlp_config};
 
 mlp_config! {
     /// Hyperparameters of the denoising autoencoder; the latent is rectified by default.
@@ -17,7 +16,13 @@ mlp_config! {
     }
 }
 
-impl Architecture for Denoising {
+impl Denoising {
+    pub(crate) fn examples() -> Vec<Self> {
+        vec![Denoising::new(40, Corruption::Masking { share: 0.1 })]
+    }
+}
+
+impl MlpArchitecture for Denoising {
     fn layers(&self) -> Layers {
         self.shared_layers(Activation::Relu, Some(self.corruption))
     }

@@ -19,6 +19,36 @@ pub enum Error {
         /// What is allowed, and why.
         expected: String,
     },
+    /// The prepared data reach where the output or the loss can't follow.
+    #[error(
+        "the prepared data reach from {low} to {high}, but {limit} from {from} to {to}\nhint: \
+         another `output_activation` (`linear` reaches everything), another loss, or another \
+         `preprocess.numeric`"
+    )]
+    OutOfReach {
+        /// What stops short of the data.
+        limit: String,
+        /// Lowest value that it reaches.
+        from: f32,
+        /// Highest value that it reaches.
+        to: f32,
+        /// Lowest prepared value.
+        low: f32,
+        /// Highest prepared value.
+        high: f32,
+    },
+    /// The samples have a shape that the architecture can't take.
+    #[error("`{kind}` needs {expected}, but the samples are {found}\nhint: {hint}")]
+    Shape {
+        /// The architecture.
+        kind: &'static str,
+        /// What it takes.
+        expected: String,
+        /// What the samples are.
+        found: String,
+        /// What may help.
+        hint: String,
+    },
     /// The input has another width than the model.
     #[error("the input has {found} columns, but the model was built for {expected}")]
     InputWidth {

@@ -7,8 +7,7 @@ use hourglass_nn::{Activation, Corruption};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Architecture, mlp_config};
-use crate::mlp::{Constraint, Layers};
+use crate::mlp::{Constraint, Layers, MlpArchitecture, mlp_config};
 use crate::{Error, Result};
 
 /// A `k` that falls linearly.
@@ -38,7 +37,13 @@ mlp_config! {
     }
 }
 
-impl Architecture for KSparse {
+impl KSparse {
+    pub(crate) fn examples() -> Vec<Self> {
+        vec![KSparse::new(40, 8, None, Some(Anneal { k: 20, epochs: 3 }), None)]
+    }
+}
+
+impl MlpArchitecture for KSparse {
     fn layers(&self) -> Layers {
         self.shared_layers(Activation::Linear, self.corruption)
     }

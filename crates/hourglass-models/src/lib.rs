@@ -4,8 +4,9 @@
 //! What the trainer and the feature extractor need of it is the trait [`Autoencoder`]. It knows no
 //! training loop, no file and no data set.
 //!
-//! Adding an architecture: one file with its configuration and `impl Architecture`, one variant of
-//! [`ModelConfig`], one line in [`ModelConfig::examples`]. The contract tests walk the examples.
+//! Adding an architecture: one file with its configuration, its `examples` and `impl Architecture`
+//! (`impl MlpArchitecture` for a fully connected one), and one line in `models!` of `config.rs`.
+//! The contract tests walk the examples.
 
 mod autoencoder;
 mod config;
@@ -17,7 +18,7 @@ mod sparse;
 mod undercomplete;
 mod winner_take_all;
 
-pub use autoencoder::{Autoencoder, LossParts, Phase};
+pub use autoencoder::{Autoencoder, Context, Fact, LossParts, Phase};
 pub use config::{ModelConfig, build};
 pub use denoising::Denoising;
 pub use error::Error;

@@ -7,7 +7,11 @@ use hourglass_nn::{
     Activation, ActivityPenalty, Corruption, Dense, Init, Loss, Parameter, Select, WeightOrder,
 };
 
-use crate::{Autoencoder, Error, LossParts, Phase, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
+
+mod config;
+
+pub(crate) use config::{MlpArchitecture, mlp_config};
 
 /// Share of active units below which zeros are skipped. In a profile of 784-1000-784 with batches
 /// of 256 and 8 % active, three products that skip took 31 % of the time and one dense product
@@ -142,13 +146,15 @@ impl Mlp {
     /// Active units of a sample, for a top-k latent.
     fn k(&self, phase: Phase) -> Option<usize> {
         let Constraint::TopK { k, anneal, .. } = self.constraint else { return None };
-        let (Phase::Train { epoch }, Some((k_start, epochs))) = (phase, anneal) else {
+        let (Phase::Train { epochs_done, .. }, Some((k_start, epochs))) = (phase, anneal) else {
             return Some(k);
         };
+        // Whole epochs, as Makhzani and Frey have it: k changes between two of them.
+        let epoch = epochs_done as usize;
         if epoch >= epochs {
             return Some(k);
         }
-        // Linear, as Makhzani and Frey do it.
+        // Linear, as they do it.
         let share = epoch as f64 / epochs as f64;
         Some((k_start as f64 + (k as f64 - k_start as f64) * share).round() as usize)
     }
@@ -265,16 +271,23 @@ impl Autoencoder for Mlp {
         self.decode(&self.latent(input, select)?, select, false)
     }
 
-    fn loss(&self, input: &Tensor, target: &Tensor, loss: Loss, phase: Phase) -> Result<LossParts> {
+    fn loss(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        loss: &Loss,
+        context: &Context,
+    ) -> Result<LossParts> {
         self.check_width(input)?;
-        let select = self.select(phase);
+        let select = self.select(context.phase);
         let latent = self.latent(input, select)?;
-        let output = self.decode(&latent, select, loss == Loss::Bce)?;
+        let output = self.decode(&latent, select, *loss == Loss::Bce)?;
         let reconstruction = loss.mean(&output, target)?;
-        let total = match self.constraint {
-            Constraint::Penalty(penalty) => (&reconstruction + penalty.of(&latent)?)?,
-            _ => reconstruction.clone(),
-        };
-        Ok(LossParts { total, reconstruction })
+        match self.constraint {
+            Constraint::Penalty(penalty) => {
+                LossParts::sum(reconstruction, vec![("penalty", penalty.of(&latent)?)])
+            }
+            _ => Ok(LossParts::reconstruction_only(reconstruction)),
+        }
     }
 }

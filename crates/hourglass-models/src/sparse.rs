@@ -5,8 +5,7 @@
 
 use hourglass_nn::{Activation, ActivityPenalty, Corruption};
 
-use crate::config::{Architecture, mlp_config};
-use crate::mlp::{Constraint, Layers};
+use crate::mlp::{Constraint, Layers, MlpArchitecture, mlp_config};
 use crate::{Error, Result};
 
 mlp_config! {
@@ -21,7 +20,16 @@ mlp_config! {
     }
 }
 
-impl Architecture for Sparse {
+impl Sparse {
+    pub(crate) fn examples() -> Vec<Self> {
+        vec![
+            Sparse::new(30, ActivityPenalty::L1 { weight: 1e-4 }, None),
+            Sparse::new(30, ActivityPenalty::Kl { weight: 1e-4, target: 0.2 }, None),
+        ]
+    }
+}
+
+impl MlpArchitecture for Sparse {
     fn layers(&self) -> Layers {
         let latent_activation = match self.penalty {
             ActivityPenalty::L1 { .. } => Activation::Relu,

@@ -6,8 +6,7 @@
 use hourglass_nn::{Activation, Corruption};
 
 use crate::Result;
-use crate::config::{Architecture, mlp_config};
-use crate::mlp::{Constraint, Layers};
+use crate::mlp::{Constraint, Layers, MlpArchitecture, mlp_config};
 
 mlp_config! {
     /// Hyperparameters of the undercomplete autoencoder; the latent is linear by default.
@@ -18,7 +17,18 @@ mlp_config! {
     }
 }
 
-impl Architecture for Undercomplete {
+impl Undercomplete {
+    pub(crate) fn examples() -> Vec<Self> {
+        let untied = Undercomplete {
+            hidden_dims: vec![24],
+            activation: Activation::Elu,
+            ..Undercomplete::new(6, None)
+        };
+        vec![Undercomplete { tied: true, ..untied.clone() }, untied]
+    }
+}
+
+impl MlpArchitecture for Undercomplete {
     fn layers(&self) -> Layers {
         self.shared_layers(Activation::Linear, self.corruption)
     }

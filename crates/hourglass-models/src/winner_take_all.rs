@@ -6,8 +6,7 @@
 
 use hourglass_nn::{Activation, Corruption};
 
-use crate::config::{Architecture, mlp_config};
-use crate::mlp::{Constraint, Layers};
+use crate::mlp::{Constraint, Layers, MlpArchitecture, mlp_config};
 use crate::{Error, Result};
 
 mlp_config! {
@@ -31,7 +30,13 @@ fn yes() -> bool {
     true
 }
 
-impl Architecture for WinnerTakeAll {
+impl WinnerTakeAll {
+    pub(crate) fn examples() -> Vec<Self> {
+        vec![WinnerTakeAll::new(60, 0.5, true, None)]
+    }
+}
+
+impl MlpArchitecture for WinnerTakeAll {
     fn layers(&self) -> Layers {
         self.shared_layers(Activation::Relu, self.corruption)
     }

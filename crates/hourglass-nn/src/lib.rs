@@ -12,6 +12,7 @@
 
 mod activation;
 mod average;
+mod buffer;
 mod clip;
 mod corruption;
 mod dense;
@@ -31,6 +32,7 @@ mod weight_penalty;
 
 pub use activation::Activation;
 pub use average::WeightAverage;
+pub use buffer::Buffer;
 pub use clip::{clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms};
 pub use corruption::Corruption;
 pub use dense::{Dense, Select, WeightOrder};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::{Error, Parameter, Result};
+use crate::{Buffer, Error, Parameter, Result};
 
 /// A tensor with its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,21 @@ impl TensorFile {
         Ok(())
     }
 
+    /// Adds the values of buffers under their names.
+    ///
+    /// # Errors
+    /// If candle can't read a tensor.
+    pub fn push_buffers(&mut self, buffers: &[Buffer]) -> Result<()> {
+        for buffer in buffers {
+            self.tensors.push(NamedTensor {
+                name: buffer.name().to_owned(),
+                shape: buffer.tensor().dims().to_vec(),
+                values: buffer.values()?,
+            });
+        }
+        Ok(())
+    }
+
     /// The tensor of a name.
     pub fn get(&self, name: &str) -> Option<&NamedTensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
@@ -54,20 +69,36 @@ impl TensorFile {
     /// [`Error::StateMismatch`] if one is missing or has another shape.
     pub fn restore_parameters(&self, parameters: &[Parameter]) -> Result<()> {
         for parameter in parameters {
-            let expected = format!("shape {:?}", parameter.tensor().dims());
-            let mismatch = |found| Error::StateMismatch {
-                name: parameter.name().to_owned(),
-                expected: expected.clone(),
-                found,
-            };
-            let tensor =
-                self.get(parameter.name()).ok_or_else(|| mismatch("nothing".to_owned()))?;
-            if tensor.shape != parameter.tensor().dims() {
-                return Err(mismatch(format!("shape {:?}", tensor.shape)));
-            }
+            let tensor = self.find(parameter.name(), parameter.tensor().dims())?;
             parameter.set_values(&tensor.values)?;
         }
         Ok(())
+    }
+
+    /// Sets buffers to the values under their names.
+    ///
+    /// # Errors
+    /// [`Error::StateMismatch`] if one is missing or has another shape.
+    pub fn restore_buffers(&self, buffers: &[Buffer]) -> Result<()> {
+        for buffer in buffers {
+            let tensor = self.find(buffer.name(), buffer.tensor().dims())?;
+            buffer.set_values(&tensor.values)?;
+        }
+        Ok(())
+    }
+
+    /// The tensor of a name, if it has this shape.
+    fn find(&self, name: &str, shape: &[usize]) -> Result<&NamedTensor> {
+        let mismatch = |found| Error::StateMismatch {
+            name: name.to_owned(),
+            expected: format!("shape {shape:?}"),
+            found,
+        };
+        let tensor = self.get(name).ok_or_else(|| mismatch("nothing".to_owned()))?;
+        if tensor.shape != shape {
+            return Err(mismatch(format!("shape {:?}", tensor.shape)));
+        }
+        Ok(tensor)
     }
 
     /// Writes the file beside its place and renames it in.
@@ -157,12 +188,17 @@ mod tests {
         let mut file = TensorFile::default();
         file.metadata.insert("epoch".to_owned(), "3".to_owned());
         file.push_parameters(std::slice::from_ref(&parameter)).unwrap();
+        let buffer = Buffer::new("b", vec![4.0, 5.0], &[1, 2]).unwrap();
+        file.push_buffers(std::slice::from_ref(&buffer)).unwrap();
         file.save(&path).unwrap();
         let loaded = TensorFile::load(&path).unwrap();
         assert_eq!(loaded, file);
         parameter.set_values(&[0.0; 3]).unwrap();
         loaded.restore_parameters(std::slice::from_ref(&parameter)).unwrap();
         assert_eq!(parameter.values().unwrap(), [1.0, 2.0, f32::MIN_POSITIVE]);
+        buffer.set_values(&[0.0; 2]).unwrap();
+        loaded.restore_buffers(std::slice::from_ref(&buffer)).unwrap();
+        assert_eq!(buffer.values().unwrap(), [4.0, 5.0]);
         let other = Parameter::new("a", vec![0.0; 4], &[4], true).unwrap();
         let error = loaded.restore_parameters(&[other]).unwrap_err().to_string();
         assert_eq!(error, "the saved state has shape [3] for `a`, but the model needs shape [4]");

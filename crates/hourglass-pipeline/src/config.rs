@@ -111,7 +111,7 @@ impl Pipeline {
         found.data(self.data.check());
         found.data(self.split.check(self.data.publishes_test()));
         found.data(self.preprocess.check());
-        found.section(&format!("model.{}", self.model.kind()), self.model.check(self.train.loss));
+        found.section(&format!("model.{}", self.model.kind()), self.model.check(&self.train.loss));
         found.section("train", self.train.check());
         let downstream = &self.downstream;
         found.require(!downstream.models.is_empty(), "downstream.models", || {

@@ -129,9 +129,9 @@ impl Plan {
             let (read, own) = match set {
                 FeatureSet::Raw => (preprocess, tables([("scale", scale.clone())])),
                 FeatureSet::Pca => {
-                    let width = match pipeline.features.layers {
-                        HiddenLayers::Latent => json!(pipeline.model.latent_dim()),
-                        HiddenLayers::AllHidden => model.clone(),
+                    let width = match (pipeline.features.layers, pipeline.model.latent_dim()) {
+                        (HiddenLayers::Latent, Some(latent_dim)) => json!(latent_dim),
+                        _ => model.clone(),
                     };
                     (preprocess, tables([("scale", scale.clone()), ("width_of", width)]))
                 }

@@ -61,6 +61,7 @@ pub(crate) struct RepeatResult {
     pub(crate) history: History,
     pub(crate) figures: Figures,
     pub(crate) n_parameters: usize,
+    pub(crate) latent_dim: usize,
     /// Feature sets in the order of the file; in each, the classifiers in the order of the file.
     pub(crate) judgements: Vec<Vec<Judgement>>,
     pub(crate) bundle: PathBuf,
@@ -129,7 +130,8 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
         judgements.push(of_set);
     }
     let n_parameters = trained.parameters().iter().map(|parameter| parameter.len()).sum();
-    Ok(RepeatResult { data, history, figures, n_parameters, judgements, bundle })
+    let latent_dim = trained.latent_dim();
+    Ok(RepeatResult { data, history, figures, n_parameters, latent_dim, judgements, bundle })
 }
 
 /// The prepared rows of a repeat, made when they are first needed.
@@ -210,6 +212,8 @@ fn train(
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let samples = &rows.samples;
+    let [low, high] = rows.facts.value_range;
+    pipeline.model.check_range(&pipeline.train.loss, low, high)?;
     let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
     let checkpoint = slot.dir().join(CHECKPOINT_FILE);
     let options = FitOptions {

@@ -43,9 +43,8 @@ pub(crate) fn report(pipeline: &Pipeline, repeats: &[RepeatResult]) -> Result<Re
             kind: pipeline.model.kind().to_owned(),
             description: pipeline.model.describe(n_features),
             n_parameters: first.n_parameters,
-            latent_dim: pipeline.model.latent_dim(),
-            feature_width: feature_width(FeatureSet::Autoencoder)
-                .unwrap_or(pipeline.model.latent_dim()),
+            latent_dim: first.latent_dim,
+            feature_width: feature_width(FeatureSet::Autoencoder).unwrap_or(first.latent_dim),
             optimiser: optimiser(pipeline),
         },
         metric,

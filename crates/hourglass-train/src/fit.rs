@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use hourglass_core::{Interrupt, MatrixView, Progress, Seed, Silent};
-use hourglass_models::{Autoencoder, Phase};
+use hourglass_models::{Autoencoder, Context};
 use hourglass_nn::{
     Corruption, Optimizer, Schedule, clip_by_norm, global_norm, tensor_from, to_matrix,
 };
@@ -184,13 +184,15 @@ impl Fit<'_> {
         let mut order: Vec<usize> = (0..n_rows).collect();
         order.shuffle(&mut self.seed.child("order").nth(epoch as u64).rng());
         let noise = self.seed.child("corruption").nth(epoch as u64);
+        let draws = self.seed.child("model").nth(epoch as u64);
         let parameters = self.model.parameters();
         while position.step < n_steps && position.history.stopped.is_none() {
             let step = position.step;
             let rows = &order[step * n_rows / n_steps..(step + 1) * n_rows / n_steps];
             let (input, target) = self.batch(self.train, rows, noise.nth(step as u64))?;
-            let phase = Phase::Train { epoch };
-            let loss = self.model.loss(&input, &target, self.config.loss, phase)?;
+            let epochs_done = epoch as f64 + step as f64 / n_steps as f64;
+            let context = Context::train(epochs_done, self.config.epochs, draws.nth(step as u64));
+            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
             let value = loss.total.to_scalar::<f32>()?;
             if !value.is_finite() {
                 return Err(self.not_finite(epoch, step, value, &input)?);
@@ -281,16 +283,18 @@ impl Fit<'_> {
         Ok(())
     }
 
-    /// Mean loss over the validation rows, corrupted by the same noise in every epoch.
+    /// Mean loss over the validation rows, with the same noise and draws in every epoch.
     fn validate(&self) -> Result<f64> {
         let n_rows = self.validation.nrows();
         let n_batches = (n_rows / self.config.batch_size).max(1);
         let noise = self.seed.child("validation corruption");
+        let draws = self.seed.child("validation model");
         let mut sum = 0.0;
         for i in 0..n_batches {
             let rows: Vec<usize> = (i * n_rows / n_batches..(i + 1) * n_rows / n_batches).collect();
             let (input, target) = self.batch(self.validation, &rows, noise.nth(i as u64))?;
-            let loss = self.model.loss(&input, &target, self.config.loss, Phase::Evaluate)?;
+            let context = Context::evaluate(draws.nth(i as u64));
+            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
             sum += f64::from(loss.total.to_scalar::<f32>()?) * rows.len() as f64;
         }
         Ok(sum / n_rows as f64)
