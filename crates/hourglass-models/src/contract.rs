@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use hourglass_core::{Matrix, SampleShape, Seed};
-use hourglass_nn::{AdamConfig, Loss, Optimizer, OptimizerConfig, rows_of, to_matrix};
+use hourglass_nn::{AdamConfig, Loss, Optimizer, OptimizerConfig, backward, rows_of, to_matrix};
 use rand::RngExt;
 
 use crate::{Autoencoder, Context, Error, ModelConfig, build};
@@ -32,7 +32,7 @@ fn train(model: &dyn Autoencoder, x: &Tensor, n_steps: usize) -> Vec<f32> {
         .map(|step| {
             let context = Context::train(step as f64 / 10.0, n_steps / 10, Seed::new(step as u64));
             let loss = model.loss(x, x, &Loss::Mse, &context).unwrap();
-            loss.total.backward().unwrap();
+            backward(&loss.total, model.parameters()).unwrap();
             optimizer.step(3e-3).unwrap();
             loss.reconstruction.to_scalar().unwrap()
         })
@@ -60,7 +60,7 @@ fn every_parameter_gets_a_finite_gradient() {
         let model = model(&config, 2);
         let context = Context::train(0.0, 1, Seed::new(1));
         let loss = model.loss(&x, &x, &Loss::Mse, &context).unwrap();
-        loss.total.backward().unwrap();
+        backward(&loss.total, model.parameters()).unwrap();
         for parameter in model.parameters() {
             let gradient = parameter.gradient().unwrap_or_default();
             assert!(

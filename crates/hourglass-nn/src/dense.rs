@@ -65,11 +65,11 @@ impl Dense {
         init: Init,
         seed: Seed,
     ) -> Result<Self> {
-        let weights = init.draw(n_in, n_out, seed.child(name));
         let (shape, unit_axis) = match order {
             WeightOrder::OutIn => ([n_out, n_in], 0),
             WeightOrder::InOut => ([n_in, n_out], 1),
         };
+        let weights = init.draw_matrix(shape, (n_in, n_out), seed.child(name));
         let weight = Parameter::new(format!("{name}.weight"), weights, &shape, true)?
             .with_units_along(unit_axis);
         let bias = Parameter::new(format!("{name}.bias"), vec![0.0; n_out], &[n_out], false)?;
@@ -151,6 +151,9 @@ impl Dense {
         select: Select,
         sparse_input: bool,
     ) -> Result<Tensor> {
+        let (activation, after) = activation.split();
+        let (select, select_after) =
+            if after == Activation::Linear { (select, Select::All) } else { (Select::All, select) };
         let op = DenseOp {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
@@ -159,7 +162,9 @@ impl Dense {
             select,
             sparse_input,
         };
-        Ok(input.contiguous()?.apply_op3(self.weight.tensor(), self.bias.tensor(), op)?)
+        let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
+        let output = input.contiguous()?.apply_op3(&weight, &bias, op)?;
+        select_after.forward(&after.forward(&output)?)
     }
 }
 
@@ -394,7 +399,7 @@ fn row_of(matrix: ArrayView2<'_, f32>, row: usize) -> &[f32] {
 }
 
 /// Zeroes all but the `k` largest values; of equal values the first stay.
-fn keep_largest(row: &mut [f32], k: usize) {
+pub(crate) fn keep_largest(row: &mut [f32], k: usize) {
     if k >= row.len() {
         return;
     }
@@ -412,7 +417,7 @@ fn keep_largest(row: &mut [f32], k: usize) {
 }
 
 /// Zeroes, column by column, all but the largest share of the values.
-fn keep_largest_of_columns(mut output: ArrayViewMut2<'_, f32>, share: f32) {
+pub(crate) fn keep_largest_of_columns(mut output: ArrayViewMut2<'_, f32>, share: f32) {
     let k = ((output.nrows() as f32 * share).ceil() as usize).max(1);
     output.axis_chunks_iter_mut(Axis(1), UNIT_BLOCKS).into_par_iter().for_each(|mut block| {
         let mut columns = block.t().as_standard_layout().into_owned();

@@ -16,6 +16,25 @@ pub enum Error {
         /// The range allowed.
         range: &'static str,
     },
+    /// A layer can't take an input of this shape.
+    #[error("`{layer}` takes {expected}, but its input is {found:?}")]
+    Shape {
+        /// The layer, or a parameter of it.
+        layer: String,
+        /// The shape it takes.
+        expected: String,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A batch normalisation was to train on a single value a channel, whose variance is 0.
+    #[error(
+        "`{layer}` can't normalise a single value\nhint: train on batches of 2 or more; a last, \
+         short batch can join the one before"
+    )]
+    SingleValue {
+        /// The layer, or a parameter of it.
+        layer: String,
+    },
     /// A saved state doesn't belong to these parameters.
     #[error("the saved state has {found} for `{name}`, but the model needs {expected}")]
     StateMismatch {

@@ -12,18 +12,28 @@
 
 mod activation;
 mod average;
+mod backward;
 mod buffer;
 mod clip;
+mod conv;
 mod corruption;
+mod cross_entropy;
 mod dense;
+mod dropout;
 mod error;
+mod image_loss;
 mod init;
 mod loss;
+mod maps;
 mod max_norm;
+mod normalise;
 mod optimizer;
 mod parameter;
 mod penalty;
+mod prelu;
 mod schedule;
+mod scratch;
+mod select;
 mod simd;
 mod storage;
 mod tensor_file;
@@ -32,21 +42,30 @@ mod weight_penalty;
 
 pub use activation::Activation;
 pub use average::WeightAverage;
+pub use backward::backward;
 pub use buffer::Buffer;
 pub use clip::{clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms};
+pub use conv::{Conv2d, ConvTranspose2d, Window};
 pub use corruption::Corruption;
+pub use cross_entropy::group_cross_entropy;
 pub use dense::{Dense, Select, WeightOrder};
+pub use dropout::Dropout;
 pub use error::Error;
+pub use image_loss::{edge_loss, ms_ssim, ssim};
 pub use init::Init;
 pub use loss::Loss;
+pub use maps::{max_pool2d, pixel_shuffle, upsample_nearest};
 pub use max_norm::limit_unit_norms;
+pub use normalise::{BatchNorm, LayerNorm};
 pub use optimizer::{
     AdagradConfig, AdamConfig, LionConfig, NadamConfig, Optimizer, OptimizerConfig, OptimizerState,
     RadamConfig, RmspropConfig, SgdConfig,
 };
 pub use parameter::Parameter;
 pub use penalty::ActivityPenalty;
+pub use prelu::Prelu;
 pub use schedule::{Schedule, ScheduleConfig, ScheduleState, Warmup};
+pub use select::keep_winners_of_maps;
 pub use storage::{rows_of, tensor_from, to_matrix};
 pub use tensor_file::{NamedTensor, TensorFile};
 pub use units::Units;

@@ -1,20 +1,24 @@
-//! A trainable tensor that owns the buffer of its gradient.
+//! A trainable tensor that owns the buffer of its gradient. It knows no layer and no optimiser.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
 
+use crate::simd::add_scaled;
+use crate::storage::with_slice;
 use crate::units::Units;
 use crate::{Error, Result};
 
 /// A trainable tensor with its gradient.
 ///
 /// candle sums every gradient into a fresh zero tensor; the fused operations of this crate write
-/// into this buffer instead and return nothing to candle. Clones share both.
+/// into this buffer instead and return nothing to candle. Clones share both, and move to another
+/// device together.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     name: String,
-    var: Var,
+    var: Arc<Mutex<Var>>,
+    n_values: usize,
     gradient: Arc<Mutex<Gradient>>,
     decays: bool,
     unit_axis: usize,
@@ -45,10 +49,17 @@ impl Parameter {
         shape: &[usize],
         decays: bool,
     ) -> Result<Self> {
-        let gradient = Gradient { values: vec![0.0; values.len()], is_set: false };
+        let n_values = values.len();
+        let gradient = Gradient { values: vec![0.0; n_values], is_set: false };
         let var = Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
-        let gradient = Arc::new(Mutex::new(gradient));
-        Ok(Parameter { name: name.into(), var, gradient, decays, unit_axis: 0 })
+        Ok(Parameter {
+            name: name.into(),
+            var: Arc::new(Mutex::new(var)),
+            n_values,
+            gradient: Arc::new(Mutex::new(gradient)),
+            decays,
+            unit_axis: 0,
+        })
     }
 
     /// The same with its units (the outputs of its layer) along another axis than the first.
@@ -62,9 +73,27 @@ impl Parameter {
         &self.name
     }
 
-    /// The tensor.
-    pub fn tensor(&self) -> &Tensor {
-        self.var.as_tensor()
+    /// The tensor, as a variable of candle's; it shares the parameter's memory.
+    pub fn tensor(&self) -> Tensor {
+        self.var().into_inner()
+    }
+
+    /// Moves values to a device, for this parameter and its clones.
+    ///
+    /// Weights are drawn on the CPU, so that a seed gives the same ones everywhere. Gradients stay
+    /// there, and so does what optimisers remember: on another device, each step fetches the
+    /// gradients and sends the weights.
+    ///
+    /// # Errors
+    /// If candle can't copy to the device.
+    pub fn move_to(&self, device: &Device) -> Result<()> {
+        let moved = Var::from_tensor(&self.tensor().detach().to_device(device)?)?;
+        *self.var.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = moved;
+        Ok(())
+    }
+
+    pub(crate) fn var(&self) -> Var {
+        self.var.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// Whether weight decay applies: to weights, not to biases.
@@ -74,12 +103,12 @@ impl Parameter {
 
     /// How its values belong to the units of its layer: see [`Units`].
     pub fn units(&self) -> Units {
-        Units::new(self.var.dims(), self.unit_axis)
+        Units::new(self.tensor().dims(), self.unit_axis)
     }
 
     /// Number of values.
     pub fn len(&self) -> usize {
-        self.var.elem_count()
+        self.n_values
     }
 
     /// Whether it holds no value.
@@ -92,7 +121,7 @@ impl Parameter {
     /// # Errors
     /// If candle can't read the tensor.
     pub fn values(&self) -> Result<Vec<f32>> {
-        Ok(self.var.flatten_all()?.to_vec1()?)
+        Ok(self.var().flatten_all()?.to_vec1()?)
     }
 
     /// Replaces the values.
@@ -121,21 +150,42 @@ impl Parameter {
         self.lock().is_set = false;
     }
 
+    /// Adds a gradient that candle worked out to what this step holds already.
+    ///
+    /// # Shapes
+    /// - `addend`: that of the parameter
+    pub(crate) fn add_gradient(&self, addend: &Tensor) -> Result<()> {
+        let addend = addend.to_device(&Device::Cpu)?;
+        let mut gradient = self.lock();
+        let keep = gradient.keep();
+        with_slice(&addend, |addend| {
+            if keep == 0.0 {
+                gradient.values.copy_from_slice(addend);
+            } else {
+                add_scaled(&mut gradient.values, 1.0, addend);
+            }
+        })?;
+        Ok(())
+    }
+
     /// Calls `f` with the values, in place, and with the gradient (zeros where none is set).
     pub(crate) fn update(&self, f: impl FnOnce(&mut [f32], &mut [f32])) -> Result<()> {
         let mut gradient = self.lock();
         if !gradient.is_set {
             gradient.values.fill(0.0);
         }
-        let update = InPlace(Mutex::new(Some((f, &mut gradient.values[..]))));
-        Ok(self.var.inplace_op1(&update)?)
+        self.modify(|values| f(values, &mut gradient.values))
     }
 
     /// Calls `f` with the values, in place; the gradient stays as it is.
     pub(crate) fn modify(&self, f: impl FnOnce(&mut [f32])) -> Result<()> {
-        let modification =
-            InPlace(Mutex::new(Some((|values: &mut [f32], _: &mut [f32]| f(values), &mut [][..]))));
-        Ok(self.var.inplace_op1(&modification)?)
+        let var = self.var();
+        if var.device().is_cpu() {
+            return Ok(var.inplace_op1(&InPlace(Mutex::new(Some(f))))?);
+        }
+        let mut values = self.values()?;
+        f(&mut values);
+        Ok(var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Gradient> {
@@ -145,9 +195,9 @@ impl Parameter {
 }
 
 /// candle hands out mutable storage to in-place operations only.
-struct InPlace<'a, F>(Mutex<Option<(F, &'a mut [f32])>>);
+struct InPlace<F>(Mutex<Option<F>>);
 
-impl<F: FnOnce(&mut [f32], &mut [f32])> InplaceOp1 for InPlace<'_, F> {
+impl<F: FnOnce(&mut [f32])> InplaceOp1 for InPlace<F> {
     fn name(&self) -> &'static str {
         "hourglass-in-place"
     }
@@ -158,8 +208,8 @@ impl<F: FnOnce(&mut [f32], &mut [f32])> InplaceOp1 for InPlace<'_, F> {
             candle_core::bail!("parameters are contiguous")
         };
         let taken = self.0.lock().ok().and_then(|mut slot| slot.take());
-        if let Some((f, gradient)) = taken {
-            f(&mut values[start..end], gradient);
+        if let Some(f) = taken {
+            f(&mut values[start..end]);
         }
         Ok(())
     }

@@ -121,3 +121,139 @@ pub fn sum_map(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(f(a, b))).sum();
     lanes.iter().sum::<f64>() + rest
 }
+
+/// `exp(x) = scale * (1 + rest)` with `scale` a power of two; finite for every number, and NaN for
+/// NaN.
+///
+/// # Source
+/// Cephes (`expf.c`, Moshier): argument reduced by multiples of `ln 2`, then a polynomial.
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, f32) {
+    // Adding this rounds to the next whole number, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let mut p = 1.987_569_1e-4_f32;
+    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        p = p * r + c;
+    }
+    let scale = f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+    (scale, r + r * r * p)
+}
+
+/// `exp(x)`, within 3 units in the last place; no branch, so that it can be vectorised. Beyond
+/// -87 and 88 it stays at its values there.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let (scale, rest) = exp_parts(x);
+    scale + scale * rest
+}
+
+/// `exp(x) - 1`, exact to the last places near 0 too.
+#[inline(always)]
+pub fn exp_m1(x: f32) -> f32 {
+    let (scale, rest) = exp_parts(x);
+    scale * rest + (scale - 1.0)
+}
+
+/// `ln(1 + x)` for `x` in `[0, 1]`: the series of the inverse hyperbolic tangent of `x / (2 + x)`.
+#[inline(always)]
+pub fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    let z = s * s;
+    let mut p = 1.0 / 15.0_f32;
+    for c in [1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0] {
+        p = p * z + c;
+    }
+    2.0 * s * p
+}
+
+/// `1 / (1 + exp(-x))`.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `ln(1 + exp(x))`.
+#[inline(always)]
+pub fn softplus(x: f32) -> f32 {
+    x.max(0.0) + ln_1p(exp(-x.abs()))
+}
+
+/// Hyperbolic tangent.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let e = exp_m1(-2.0 * x.abs());
+    (-e / (2.0 + e)).copysign(x)
+}
+
+/// The error function, within 4e-7 of the true value.
+///
+/// # Source
+/// The rational approximation of Eigen (`Eigen/src/SpecialFunctions/SpecialFunctionsImpl.h`,
+/// `generic_fast_erf`), which has no branch and can be vectorised.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let x = x.clamp(-4.0, 4.0);
+    let z = x * x;
+    let mut p = -2.726_142_3e-10_f32;
+    for c in [
+        2.770_681_5e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_3e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2,
+    ] {
+        p = p * z + c;
+    }
+    let mut q = -1.456_607_2e-5_f32;
+    for c in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329_2e-3, -1.426_473_9e-2] {
+        q = q * z + c;
+    }
+    x * p / q
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn erf_agrees_with_double_precision() {
+        for i in -600..=600 {
+            let x = i as f32 * 0.01;
+            let expected = candle_core::cpu::erf::erf_f64(f64::from(x));
+            let error = (f64::from(erf(x)) - expected).abs();
+            assert!(error < 4e-7, "{x}: {error:e}");
+        }
+    }
+    #[test]
+    fn functions_agree_with_double_precision() {
+        type Pair = (fn(f32) -> f32, fn(f64) -> f64);
+        let table: [(&str, Pair, f32); 6] = [
+            ("exp", (exp, f64::exp), 80.0),
+            ("exp_m1", (exp_m1, f64::exp_m1), 80.0),
+            ("ln_1p", (|x| ln_1p(x.abs()), |x| x.abs().ln_1p()), 1.0),
+            ("sigmoid", (sigmoid, |x| 1.0 / (1.0 + (-x).exp())), 80.0),
+            ("softplus", (softplus, |x| x.exp().ln_1p()), 80.0),
+            ("tanh", (tanh, f64::tanh), 80.0),
+        ];
+        for (name, (ours, exact), end) in table {
+            for i in -40_000..=40_000 {
+                // Dense near 0, where cancellation would show.
+                let x = (i as f32 / 40_000.0).powi(3) * end;
+                let (found, expected) = (f64::from(ours(x)), exact(f64::from(x)));
+                let error = (found - expected).abs() / expected.abs().max(1e-37);
+                assert!(error < 4e-7, "{name}({x:e}): {found:e} {expected:e}");
+            }
+            assert!(ours(f32::NAN).is_nan(), "{name}");
+        }
+        for x in [f32::INFINITY, 1e30, -1e30, f32::NEG_INFINITY, 0.0, -0.0] {
+            assert!(exp(x).is_finite() && (sigmoid(x) - 0.5).abs() <= 0.5 && tanh(x).abs() <= 1.0);
+        }
+    }
+}

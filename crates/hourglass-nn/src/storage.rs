@@ -61,6 +61,19 @@ pub(crate) fn view_of<'a>(
     Ok(ArrayView2::from_shape(shape, values).expect("the length was taken from the shape"))
 }
 
+/// Calls `f` with the numbers of a CPU tensor, row-major.
+pub(crate) fn with_slice<R>(
+    tensor: &Tensor,
+    f: impl FnOnce(&[f32]) -> R,
+) -> candle_core::Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        candle_core::Storage::Cpu(storage) => Ok(f(slice_of(storage, layout)?)),
+        _ => candle_core::bail!("a fused operation ran on another device than the CPU"),
+    }
+}
+
 /// Calls `f` with the numbers of a CPU tensor of two dimensions.
 pub(crate) fn with_view<R>(
     tensor: &Tensor,

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use hourglass_core::{Interrupt, MatrixView, Progress, Seed, Silent};
 use hourglass_models::{Autoencoder, Context};
 use hourglass_nn::{
-    Corruption, Optimizer, Schedule, clip_by_norm, global_norm, tensor_from, to_matrix,
+    Corruption, Optimizer, Schedule, backward, clip_by_norm, global_norm, tensor_from, to_matrix,
 };
 use ndarray::{Axis, concatenate, s};
 use rand::seq::SliceRandom;
@@ -197,7 +197,7 @@ impl Fit<'_> {
             if !value.is_finite() {
                 return Err(self.not_finite(epoch, step, value, &input)?);
             }
-            loss.total.backward()?;
+            backward(&loss.total, parameters)?;
             let is_last = step + 1 == n_steps;
             match self.config.clip_norm {
                 Some(max_norm) => position.gradient_norm = clip_by_norm(parameters, max_norm),

@@ -1,0 +1,223 @@
+use candle_core::{Device, Var};
+use rand::RngExt;
+
+use super::*;
+use crate::backward;
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = Seed::new(seed).rng();
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random::<f32>() - 0.5).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Windows with odd sizes, strides that leave pixels out, kernels smaller than strides, and signals.
+fn windows() -> Vec<(Window, [usize; 2])> {
+    vec![
+        (Window::square(3, 2, 1), [7, 9]),
+        (Window::square(4, 2, 1), [10, 7]),
+        (Window::square(2, 3, 0), [8, 11]),
+        (Window::square(5, 1, 2), [6, 5]),
+        (Window::square(1, 1, 0), [3, 4]),
+        (Window { kernel: [3, 2], stride: [2, 2], padding: [1, 0] }, [9, 6]),
+        (Window::along(5, 3, 2), [1, 17]),
+    ]
+}
+
+/// Output and all gradients of the sum of squares of an output.
+fn pass(
+    x: &Tensor,
+    parameters: &[Parameter],
+    f: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Vec<Vec<f32>> {
+    parameters.iter().for_each(Parameter::clear_gradient);
+    let x = Var::from_tensor(x).unwrap();
+    let output = f(&x).unwrap();
+    let loss = output.sqr().unwrap().sum_all().unwrap();
+    backward(&loss, parameters).unwrap();
+    let mut results = vec![flat(&output)];
+    results.extend(parameters.iter().map(|p| p.gradient().unwrap()));
+    // The same loss once more for the gradient of the input, which `backward` does not hand out.
+    let grads = f(&x).unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    results.push(flat(grads.get(&x).unwrap()));
+    results
+}
+
+fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
+    for (found, expected) in found.iter().zip(expected) {
+        let scale = expected.iter().fold(1.0_f32, |a, b| a.max(b.abs()));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5 * scale, "{what}: {found} {expected}");
+        }
+    }
+}
+
+fn convolution(window: Window, channels: (usize, usize), activation: Activation) -> Conv2d {
+    let layer =
+        Conv2d::new("c", channels, window, activation, Init::HeNormal, Seed::new(1)).unwrap();
+    layer.bias().unwrap().set_values(&flat(&random(&[channels.1], 2))).unwrap();
+    layer
+}
+
+fn transposed(
+    window: Window,
+    channels: (usize, usize),
+    output_padding: [usize; 2],
+    activation: Activation,
+) -> ConvTranspose2d {
+    let (init, seed) = (Init::HeNormal, Seed::new(1));
+    let layer = ConvTranspose2d::new("t", channels, window, output_padding, activation, init, seed)
+        .unwrap();
+    layer.bias().unwrap().set_values(&flat(&random(&[channels.1], 2))).unwrap();
+    layer
+}
+
+/// The composed way goes through candle's convolution, whose gradients are right.
+#[test]
+fn fused_and_composed_agree_with_their_gradients() {
+    for (window, size) in windows() {
+        for (channels, n_images) in [((1, 5), 3), ((3, 2), 20)] {
+            let layer = convolution(window, channels, Activation::Tanh);
+            let x = random(&[n_images, channels.0, size[0], size[1]], 3);
+            let fused = pass(&x, &layer.parameters(), |x| layer.forward(x));
+            let composed = pass(&x, &layer.parameters(), |x| {
+                let small = layer.output_size(size).unwrap();
+                let geometry =
+                    Geometry { window, large: (channels.0, size), small: (channels.1, small) };
+                Activation::Tanh.composed(&layer.0.composed(x, geometry, Direction::Shrink)?)
+            });
+            assert_close(&fused, &composed, &format!("{window:?} {channels:?}"));
+        }
+    }
+}
+
+#[test]
+fn transposed_fused_and_composed_agree_with_their_gradients() {
+    for (window, large) in windows() {
+        let small = window.positions(large).unwrap();
+        let least = window.covered(small, [0, 0]).unwrap();
+        let extra = [large[0] - least[0], large[1] - least[1]];
+        for (channels, n_images) in [((5, 1), 3), ((2, 3), 20)] {
+            let layer = transposed(window, channels, extra, Activation::Softplus);
+            let x = random(&[n_images, channels.0, small[0], small[1]], 3);
+            let fused = pass(&x, &layer.parameters(), |x| layer.forward(x));
+            let composed = pass(&x, &layer.parameters(), |x| {
+                let geometry =
+                    Geometry { window, large: (channels.1, large), small: (channels.0, small) };
+                let before = layer.layer.composed(x, geometry, Direction::Enlarge)?;
+                Activation::Softplus.composed(&before)
+            });
+            assert_close(&fused, &composed, &format!("{window:?} {channels:?}"));
+        }
+    }
+}
+
+#[test]
+fn values_agree_with_pytorch() {
+    // w = torch.arange(12.).reshape(2, 1, 3, 2) / 10 - .5; b = torch.tensor([.1, -.2])
+    // x = torch.arange(20.).reshape(1, 1, 4, 5) / 7
+    // F.conv2d(x, w, b, stride=2, padding=1).flatten()
+    // F.conv_transpose2d(x, w.reshape(1, 2, 3, 2), b, stride=2, padding=1,
+    //                    output_padding=1)[0, :, 5, :].flatten()
+    let window = Window { kernel: [3, 2], stride: [2, 2], padding: [1, 1] };
+    let torch: Vec<f32> = (0..12).map(|i| i as f32 / 10.0 - 0.5).collect();
+    let x: Vec<f32> = (0..20).map(|i| i as f32 / 7.0).collect();
+    let x = Tensor::from_vec(x, (1, 1, 4, 5), &Device::Cpu).unwrap();
+    // (channel of the other side, row, column) to channels last; one of the sides has one channel.
+    let layer = convolution(window, (1, 2), Activation::Linear);
+    layer.weight().set_values(&torch).unwrap();
+    layer.bias().unwrap().set_values(&[0.1, -0.2]).unwrap();
+    assert_close(&[flat(&layer.forward(&x).unwrap())], &[CONV.to_vec()], "convolution");
+    let layer = transposed(window, (1, 2), [1, 1], Activation::Linear);
+    let last: Vec<f32> = (0..12).map(|i| torch[i % 2 * 6 + i / 2]).collect();
+    layer.weight().set_values(&last).unwrap();
+    layer.bias().unwrap().set_values(&[0.1, -0.2]).unwrap();
+    let output = layer.forward(&x).unwrap();
+    assert_eq!(output.dims(), [1, 2, 8, 9]);
+    let row = output.narrow(2, 5, 1).unwrap();
+    assert_close(&[flat(&row)], &[TRANSPOSED.to_vec()], "transposed convolution");
+}
+
+const CONV: [f32; 12] = [
+    0.1,
+    -0.085_714_28,
+    -0.257_142_87,
+    -0.471_428_57,
+    -1.771_428_6,
+    -2.2,
+    0.228_571_46,
+    0.985_714_3,
+    1.5,
+    1.8,
+    3.842_857_4,
+    4.442_857_3,
+];
+const TRANSPOSED: [f32; 18] = [
+    -0.757_142_84,
+    -1.2,
+    -0.814_285_76,
+    -1.285_714_3,
+    -0.871_428_55,
+    -1.371_428_5,
+    -0.928_571_46,
+    -1.457_142_7,
+    -0.985_714_2,
+    1.085_714_3,
+    0.814_285_76,
+    1.2,
+    0.900_000_04,
+    1.314_285_8,
+    0.985_714_26,
+    1.428_571_3,
+    1.071_428_5,
+    1.542_857_2,
+];
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x = random(&[67, 3, 14, 13], 7);
+            let down = convolution(Window::square(4, 2, 1), (3, 8), Activation::Relu);
+            let up = transposed(Window::square(4, 2, 1), (8, 3), [0, 1], Activation::Sigmoid);
+            let parameters = [down.parameters(), up.parameters()].concat();
+            pass(&x, &parameters, |x| up.forward(&down.forward(x)?))
+        })
+    };
+    assert_eq!(run(1), run(2));
+}
+
+#[test]
+fn activations_that_follow_the_layer_and_no_bias() {
+    let window = Window::square(3, 1, 1);
+    let layer = convolution(window, (2, 3), Activation::Gelu).without_bias();
+    assert_eq!(layer.parameters().len(), 1);
+    let linear = Conv2d(Layer { activation: Activation::Linear, ..layer.0.clone() });
+    let x = random(&[2, 2, 5, 6], 4);
+    let after = Activation::Gelu.forward(&linear.forward(&x).unwrap()).unwrap();
+    assert_eq!(flat(&layer.forward(&x).unwrap()), flat(&after));
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_errors() {
+    let layer = convolution(Window::square(5, 1, 0), (2, 3), Activation::Relu);
+    let error = layer.forward(&random(&[1, 2, 4, 9], 1)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`c.weight` takes (batch, 2, height, width) with room for 5 x 5, but its input is \
+         [1, 2, 4, 9]"
+    );
+    assert!(layer.forward(&random(&[1, 3, 9, 9], 1)).is_err());
+    assert!(layer.forward(&random(&[2, 9], 1)).is_err());
+    let seed = Seed::new(1);
+    let window = Window::square(3, 2, 1);
+    let (linear, init) = (Activation::Linear, Init::Zeros);
+    let too_much = ConvTranspose2d::new("t", (1, 1), window, [2, 0], linear, init, seed);
+    let error = too_much.unwrap_err().to_string();
+    assert_eq!(error, "`output_padding` is 2, but must be less than stride");
+}
