@@ -18,10 +18,11 @@ const COMMANDS: [(&str, &str); 3] = [
 ];
 
 /// Chores of the repository, with what they are for, in the order of the help.
-const CHORES: [(&str, &str); 3] = [
+const CHORES: [(&str, &str); 4] = [
     ("ci", "format check, tidy, lints, documentation, tests; stops at the first failure"),
     ("tidy", "check the repository's own rules: arrows between crates, walls, text"),
-    ("schema", "write schemas/pipeline.json, which editors complete pipeline files from"),
+    ("schema", "write schemas/pipeline.json for editors, and the reference page with it"),
+    ("reference", "write docs/reference.md, the reference page of pipeline files"),
 ];
 
 /// What went wrong and the exit code it deserves: 1 the work failed, 2 the arguments are wrong.
@@ -58,11 +59,18 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         ("tidy", []) => tidy::run()?,
         ("schema", []) => {
             start::run_and_wait(&["pipeline", "schema", "--write", "schemas/pipeline.json"])?;
+            // The page says in words what the schema says: neither is right without the other.
+            start::run_and_wait(&["pipeline", "reference", "--write", "docs/reference.md"])?;
         }
-        ("ci" | "tidy" | "schema", [flag]) if ["--help", "-h"].contains(&flag.as_str()) => {
+        ("reference", []) => {
+            start::run_and_wait(&["pipeline", "reference", "--write", "docs/reference.md"])?;
+        }
+        ("ci" | "tidy" | "schema" | "reference", [flag])
+            if ["--help", "-h"].contains(&flag.as_str()) =>
+        {
             say(&help());
         }
-        ("ci" | "tidy" | "schema", _) => {
+        ("ci" | "tidy" | "schema" | "reference", _) => {
             let message = format!("`{command}` takes no arguments, found `{}`", rest.join(" "));
             return Err(Failure { message, code: 2 });
         }
@@ -166,7 +174,7 @@ mod tests {
             (
                 "frobnicate",
                 "unknown command `frobnicate`\nhint: it is one of `pipeline`, `data`, `report`, \
-                 `ci`, `tidy`, `schema`",
+                 `ci`, `tidy`, `schema`, `reference`",
             ),
         ] {
             assert_eq!(unknown(typed), expected);

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use hourglass_core::Seed;
-use hourglass_nn::{Buffer, Corruption, Loss, Parameter};
+use hourglass_nn::{Activation, Buffer, Corruption, Loss, Parameter};
 
 use crate::Result;
 
@@ -154,6 +154,12 @@ pub trait Autoencoder: Send + Sync {
     /// # Errors
     /// [`crate::Error::InputWidth`].
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>>;
+
+    /// The activation of each layer of [`Autoencoder::hidden`], for telemetry; empty where it isn't
+    /// known.
+    fn hidden_activations(&self) -> Vec<Activation> {
+        Vec::new()
+    }
 
     /// The reconstruction of each sample; nothing in it is drawn.
     ///

@@ -4,6 +4,20 @@
 //! What the trainer and the feature extractor need of it is the trait [`Autoencoder`]. It knows no
 //! training loop, no file and no data set.
 //!
+//! ```
+//! use hourglass_core::{Matrix, SampleShape, Seed};
+//! use hourglass_models::{ModelConfig, Undercomplete, build};
+//! use hourglass_nn::rows_of;
+//!
+//! # fn main() -> hourglass_models::Result<()> {
+//! let config = ModelConfig::Undercomplete(Undercomplete::new(2, None));
+//! let model = build(&config, &SampleShape::Vector { len: 3 }, Seed::new(1))?;
+//! let rows = Matrix::from_shape_fn((2, 3), |(i, j)| (i + j) as f32);
+//! assert_eq!(model.encode(&rows_of(rows.view())?)?.dims(), [2, 2]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Adding an architecture: one file with its configuration, its `examples` and `impl Architecture`
 //! (`impl MlpArchitecture` for a fully connected one), and one line in `models!` of `config.rs`.
 //! The contract tests walk the examples.

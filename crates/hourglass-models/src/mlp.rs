@@ -253,6 +253,10 @@ impl Autoencoder for Mlp {
         self.latent(input, self.encode_select())
     }
 
+    fn hidden_activations(&self) -> Vec<Activation> {
+        self.encoder.iter().map(Dense::activation).collect()
+    }
+
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.check_width(input)?;
         let mut activations = vec![input.clone()];

@@ -124,7 +124,7 @@ mod tests {
         // w = torch.tensor([[3., 4.], [0., 0.], [1., 0.]]); g = torch.tensor([[3., 4.], [6., 8.],
         //     [.01, .02]])
         // norm = lambda x: x.norm(dim=1, keepdim=True)
-        // limit = .1 * norm(w).clamp(min=1e-3); torch.where(norm(g) > limit, g * limit / norm(g), g)
+        // top = .1 * norm(w).clamp(min=1e-3); torch.where(norm(g) > top, g * top / norm(g), g)
         let weights = [3.0, 4.0, 0.0, 0.0, 1.0, 0.0];
         let list = [parameter(&weights, &[3, 2], &[3.0, 4.0, 6.0, 8.0, 0.01, 0.02])];
         clip_adaptively(&list, 0.1).unwrap();

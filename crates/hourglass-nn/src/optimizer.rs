@@ -142,6 +142,23 @@ pub struct OptimizerState {
 }
 
 /// An optimiser at work on a fixed list of parameters.
+///
+/// ```
+/// use hourglass_nn::{Optimizer, OptimizerConfig, Parameter, backward};
+///
+/// # fn main() -> hourglass_nn::Result<()> {
+/// // The minimum of (w - 3)^2.
+/// let w = Parameter::new("w", vec![0.0], &[1], true)?;
+/// let mut optimizer = Optimizer::new(OptimizerConfig::adam(0.1), vec![w.clone()]);
+/// for _ in 0..200 {
+///     let loss = (w.tensor() - 3.0)?.sqr()?.sum_all()?;
+///     backward(&loss, &[w.clone()])?;
+///     optimizer.step(0.1)?;
+/// }
+/// assert!((w.values()?[0] - 3.0).abs() < 1e-2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Box<dyn Rule>,

@@ -3,11 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
+use rayon::prelude::*;
 
-use crate::simd::add_scaled;
+use crate::simd::{add_scaled, sum_map, wide};
 use crate::storage::with_slice;
 use crate::units::Units;
 use crate::{Error, Result};
+
+/// Values that one task sums.
+const CHUNK: usize = 1 << 16;
 
 /// A trainable tensor with its gradient.
 ///
@@ -139,6 +143,33 @@ impl Parameter {
         self.modify(|old| old.copy_from_slice(values))
     }
 
+    /// Euclidean norm of the values, and of their difference from earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::StateMismatch`] if the number of values differs.
+    pub fn norm_and_distance(&self, earlier: &[f32]) -> Result<(f64, f64)> {
+        let values = self.values()?;
+        if values.len() != earlier.len() {
+            return Err(Error::StateMismatch {
+                name: self.name.clone(),
+                expected: format!("{} values", values.len()),
+                found: format!("{} values", earlier.len()),
+            });
+        }
+        let sums: Vec<(f64, f64)> = values
+            .par_chunks(CHUNK)
+            .zip(earlier.par_chunks(CHUNK))
+            .map(|(now, before)| {
+                wide(|| {
+                    let difference = |a: f32, b: f32| (a - b) * (a - b);
+                    (sum_map(now, now, |a, b| a * b), sum_map(now, before, difference))
+                })
+            })
+            .collect();
+        let sum = |of: fn(&(f64, f64)) -> f64| sums.iter().map(of).sum::<f64>().sqrt();
+        Ok((sum(|both| both.0), sum(|both| both.1)))
+    }
+
     /// A copy of this step's gradient, or `None` if the last backward pass did not reach it.
     pub fn gradient(&self) -> Option<Vec<f32>> {
         let gradient = self.lock();
@@ -218,6 +249,13 @@ impl<F: FnOnce(&mut [f32])> InplaceOp1 for InPlace<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn norm_and_distance_are_euclidean() {
+        let parameter = Parameter::new("w", vec![3.0, 4.0], &[2], true).unwrap();
+        assert_eq!(parameter.norm_and_distance(&[3.0, 0.0]).unwrap(), (5.0, 4.0));
+        assert!(parameter.norm_and_distance(&[3.0]).is_err());
+    }
 
     #[test]
     fn values_are_replaced_in_place_and_clones_see_it() {

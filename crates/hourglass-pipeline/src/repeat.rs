@@ -74,7 +74,7 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     let stage =
         |kind| plan.stage(kind, Some(repeat)).expect("the plan holds every stage of every repeat");
     let (progress, interrupt) = (runner.progress, runner.interrupt);
-    let mut rows = Rows { pipeline, source: runner.source, interrupt, seed, prepared: None };
+    let mut rows = Rows::new(pipeline, runner.source, interrupt, seed);
 
     let entry = runner.stage(stage(Kind::Preprocess), |slot| {
         write_json(&slot.dir().join(FACTS_FILE), &rows.get()?.facts)
@@ -135,7 +135,7 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
 }
 
 /// The prepared rows of a repeat, made when they are first needed.
-struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     pipeline: &'a Pipeline,
     source: &'a Resolved,
     interrupt: &'a Interrupt,
@@ -143,14 +143,23 @@ struct Rows<'a> {
     prepared: Option<Prepared>,
 }
 
-struct Prepared {
-    samples: Samples,
+pub(crate) struct Prepared {
+    pub(crate) samples: Samples,
     preprocessing: serde_json::Value,
-    facts: DataFacts,
+    pub(crate) facts: DataFacts,
 }
 
-impl Rows<'_> {
-    fn get(&mut self) -> Result<&Prepared, Error> {
+impl<'a> Rows<'a> {
+    pub(crate) fn new(
+        pipeline: &'a Pipeline,
+        source: &'a Resolved,
+        interrupt: &'a Interrupt,
+        seed: Seed,
+    ) -> Self {
+        Rows { pipeline, source, interrupt, seed, prepared: None }
+    }
+
+    pub(crate) fn get(&mut self) -> Result<&Prepared, Error> {
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
             None => self.prepare()?,
@@ -219,6 +228,7 @@ fn train(
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
         telemetry: Some(slot.dir().join("telemetry.jsonl")),
+        tensorboard: pipeline.train.tensorboard.then(|| slot.dir().join("tensorboard")),
         n_watched: N_WATCHED,
         progress,
         interrupt,

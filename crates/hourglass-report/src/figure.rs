@@ -5,11 +5,13 @@ mod axis;
 mod curves;
 mod forest;
 mod profile;
+mod rates;
 mod scatter;
 
 pub(crate) use curves::{Curves, Line, LineKind, Reference};
 pub(crate) use forest::{Forest, ForestRow};
 pub(crate) use profile::{MOST_COLUMNS, Profile};
+pub(crate) use rates::Rates;
 pub(crate) use scatter::{Scatter, colour};
 
 /// Number of class colours that the page's style sheet defines.
@@ -25,6 +27,8 @@ pub(crate) enum Figure {
     Scatter(Scatter),
     /// One sample that is no image, with its reconstruction.
     Profile(Profile),
+    /// Losses over a rising learning rate.
+    Rates(Rates),
 }
 
 impl Figure {
@@ -35,6 +39,7 @@ impl Figure {
             Figure::Curves(curves) => curves.svg(),
             Figure::Scatter(scatter) => scatter.svg(),
             Figure::Profile(profile) => profile.svg(),
+            Figure::Rates(rates) => rates.svg(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub use model::{
     LatentMap, Mark, Metric, ModelSummary, PCA, RANDOM_ENCODER, RAW, RAW_AND_AUTOENCODER,
     Reconstruction, ReconstructionError, Report, ResultRow, SCHEMA_VERSION, TrainingRun, rounded,
 };
-pub use page::to_html;
+pub use page::{RateReport, rate_page, to_html};
 pub use table::{results_csv, results_text};
 pub use timings::{StageTiming, Timings};
 pub use verdict::{Answer, Verdict, verdict};

@@ -4,6 +4,9 @@
 mod classes;
 mod pictures;
 mod plots;
+mod rate_page;
+
+pub use rate_page::{RateReport, rate_page};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

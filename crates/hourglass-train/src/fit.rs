@@ -1,67 +1,32 @@
-//! The loop.
+//! The loop: from batches to steps, from steps to epochs, and what is asked after each.
+//!
+//! What a step does to the weights is in [`step`], how a model is judged in [`judge`], what a
+//! failure means in [`failure`].
 
-use std::path::PathBuf;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+mod failure;
+mod judge;
+mod options;
+mod step;
+
+pub use options::FitOptions;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use hourglass_core::{Interrupt, MatrixView, Progress, Seed, Silent};
-use hourglass_models::{Autoencoder, Context};
-use hourglass_nn::{
-    Corruption, Optimizer, Schedule, backward, clip_by_norm, global_norm, tensor_from, to_matrix,
-};
-use ndarray::{Axis, concatenate, s};
+use hourglass_core::{MatrixView, Seed};
+use hourglass_models::Autoencoder;
+use hourglass_nn::{Corruption, Optimizer, Schedule, WeightAverage, tensor_from};
 use rand::seq::SliceRandom;
 
-use crate::checkpoint::{self, Position, Weights};
-use crate::telemetry::Telemetry;
-use crate::{
-    Answer, EpochRecord, Error, History, Observer, Result, Snapshot, StepRecord, Stopped,
-    TrainConfig, Unobserved,
-};
-
-/// Usual time between two checkpoints, so that saving stays far below a hundredth of the work.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(20);
-
-/// What nobody raises.
-static NEVER: LazyLock<Interrupt> = LazyLock::new(Interrupt::new);
+use crate::checkpoint::{Checkpoint, Position, State, Weights};
+use crate::telemetry::{ParameterTelemetry, TelemetryFile};
+use crate::tensorboard::EventWriter;
+use crate::{Error, History, OnDivergence, Result, Rollback, Stopped, TrainConfig};
 
 /// Steps between two reports to the progress bar.
 const PROGRESS_STEPS: usize = 8;
-
-/// What surrounds a training run. The default saves nothing, tells nobody and is never stopped.
-#[derive(Clone)]
-pub struct FitOptions<'a> {
-    /// Where the state is saved, and resumed from if the file is there.
-    pub checkpoint: Option<PathBuf>,
-    /// Least time between two checkpoints; zero saves after every step. Default: 20 seconds.
-    pub checkpoint_interval: Duration,
-    /// Where telemetry goes.
-    pub telemetry: Option<PathBuf>,
-    /// How many samples of the training part, and as many of validation, are reconstructed over
-    /// the epochs: the first ones.
-    pub n_watched: usize,
-    /// Who is told.
-    pub progress: &'a dyn Progress,
-    /// Who may interrupt it: the state is saved, and the same call goes on from there.
-    pub interrupt: &'a Interrupt,
-    /// Who is told of steps and epochs, and may end it.
-    pub observer: &'a dyn Observer,
-}
-
-impl Default for FitOptions<'_> {
-    fn default() -> Self {
-        FitOptions {
-            checkpoint: None,
-            checkpoint_interval: CHECKPOINT_INTERVAL,
-            telemetry: None,
-            n_watched: 0,
-            progress: &Silent,
-            interrupt: &NEVER,
-            observer: &Unobserved,
-        }
-    }
-}
 
 /// Trains a model in place.
 ///
@@ -85,219 +50,245 @@ pub fn fit(
             return Err(Error::Empty { part });
         }
     }
-    let fit = Fit { model, train, validation, config, seed, options, range: range_of(train) };
-    fit.run()
+    Fit::new(model, train, validation, config, seed, options).run()
 }
 
-struct Fit<'a> {
-    model: &'a dyn Autoencoder,
-    train: MatrixView<'a>,
-    validation: MatrixView<'a>,
-    config: &'a TrainConfig,
-    seed: Seed,
-    options: &'a FitOptions<'a>,
+/// What doesn't change while training goes on.
+pub(crate) struct Fit<'a> {
+    pub model: &'a dyn Autoencoder,
+    pub train: MatrixView<'a>,
+    pub validation: MatrixView<'a>,
+    pub config: &'a TrainConfig,
+    pub seed: Seed,
+    pub options: &'a FitOptions<'a>,
     /// Lowest and highest value of the training rows.
     range: (f32, f32),
+    n_steps: usize,
 }
 
-impl Fit<'_> {
+/// What does.
+pub(crate) struct Live {
+    pub position: Position,
+    pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    pub average: Option<WeightAverage>,
+    pub best: Option<Weights>,
+    /// Whether the best weights are newer than their file.
+    pub best_is_new: bool,
+    /// The end of the last good epoch, where it may be needed.
+    good: Option<State>,
+    /// What the last step of the epoch did to each parameter, where telemetry asks.
+    pub last_step: Vec<ParameterTelemetry>,
+    /// Training rows a second in the epoch before.
+    pub samples_per_second: f64,
+    pub epoch_started: Instant,
+    started: Instant,
+    last_saved: Instant,
+}
+
+impl<'a> Fit<'a> {
+    pub(crate) fn new(
+        model: &'a dyn Autoencoder,
+        train: MatrixView<'a>,
+        validation: MatrixView<'a>,
+        config: &'a TrainConfig,
+        seed: Seed,
+        options: &'a FitOptions<'a>,
+    ) -> Self {
+        let n_steps = (train.nrows() / (config.batch_size * config.accumulate)).max(1);
+        let range = range_of(train);
+        Fit { model, train, validation, config, seed, options, range, n_steps }
+    }
+
     fn run(&self) -> Result<History> {
-        let parameters = self.model.parameters();
+        let (config, progress) = (self.config, self.options.progress);
+        let mut live = self.start();
+        let saved = self.options.checkpoint.as_deref().filter(|path| path.exists());
+        match saved {
+            Some(path) => self.resume(&mut live, path)?,
+            None => {
+                self.snapshot(&mut live)?;
+                self.remember_good(&mut live)?;
+            }
+        }
+        let mut records = self.records(&live, saved.is_some())?;
+        progress.begin("training", Some((config.epochs * self.n_steps) as u64));
+        while live.position.epoch < config.epochs && live.position.history.stopped.is_none() {
+            let outcome =
+                self.epoch(&mut live).and_then(|()| self.close_epoch(&mut live, &mut records));
+            match outcome {
+                Err(error @ Error::NotFinite { .. }) => self.roll_back(&mut live, error)?,
+                other => other?,
+            }
+            if self.is_time_to_save(&live) {
+                self.save(&mut live)?;
+            }
+        }
+        self.finish(live)
+    }
+
+    /// The state before the first step.
+    pub(crate) fn start(&self) -> Live {
         let config = self.config;
+        let parameters = self.model.parameters();
+        let optimizer = Optimizer::new(config.optimizer, parameters.to_vec())
+            .with_decay_of_all(config.decay_biases);
         let rate = config.optimizer.learning_rate();
-        let mut optimizer = Optimizer::new(config.optimizer, parameters.to_vec());
-        let n_steps = (self.train.nrows() / config.batch_size).max(1);
-        let mut schedule = Schedule::new(config.schedule.clone(), rate, config.epochs, n_steps);
-        let mut position = Position {
+        let schedule = Schedule::new(config.schedule.clone(), rate, config.epochs, self.n_steps)
+            .with_warmup(config.warmup);
+        let position = Position {
             epoch: 0,
             step: 0,
             n_rows: 0,
             loss_sum: 0.0,
+            part_sums: BTreeMap::new(),
             gradient_norm: 0.0,
             schedule: schedule.state(),
+            rate_factor: 1.0,
             best_loss: None,
-            n_bad_epochs: 0,
+            n_bad: 0,
+            seconds: 0.0,
             history: History::default(),
         };
-        let mut best: Option<Weights> = None;
-        let saved = self.options.checkpoint.as_deref().filter(|path| path.exists());
-        if let Some(path) = saved {
-            (position, best) = checkpoint::load(path, parameters, &mut optimizer)?;
-            schedule.restore(position.schedule);
-            let epoch = position.epoch + 1;
-            self.options
-                .progress
-                .say(&format!("resumed in epoch {epoch} from the last checkpoint"));
-        } else {
-            self.snapshot(0, &mut position.history)?;
+        Live {
+            position,
+            optimizer,
+            schedule,
+            average: config.weight_average.map(|average| WeightAverage::new(average.decay)),
+            best: None,
+            best_is_new: false,
+            good: None,
+            last_step: Vec::new(),
+            samples_per_second: 0.0,
+            epoch_started: Instant::now(),
+            started: Instant::now(),
+            last_saved: Instant::now(),
         }
-        let mut telemetry = match &self.options.telemetry {
-            Some(path) => Some(Telemetry::open(path, saved.is_some())?),
-            None => None,
+    }
+
+    fn resume(&self, live: &mut Live, path: &Path) -> Result<()> {
+        let Checkpoint { now, good, best } = Checkpoint::load(path, self.model)?;
+        self.restore(live, &now)?;
+        (live.good, live.best) = (good, best);
+        let epoch = live.position.epoch + 1;
+        self.options.progress.say(&format!("resumed in epoch {epoch} from the last checkpoint"));
+        Ok(())
+    }
+
+    /// The state as plain data.
+    fn state(&self, live: &Live) -> Result<State> {
+        let seconds = live.seconds();
+        Ok(State {
+            position: Position { seconds, ..live.position.clone() },
+            weights: Weights::of(self.model)?,
+            moments: live.optimizer.state().clone(),
+            average: live.average.as_ref().map_or(Vec::new(), |a| a.values().to_vec()),
+        })
+    }
+
+    fn restore(&self, live: &mut Live, state: &State) -> Result<()> {
+        state.weights.restore(self.model)?;
+        live.optimizer.restore(state.moments.clone())?;
+        live.schedule.restore(state.position.schedule);
+        if let Some(average) = &mut live.average {
+            average.restore(state.average.clone());
+        }
+        live.position = state.position.clone();
+        Ok(())
+    }
+
+    /// Keeps the state to roll back to.
+    fn remember_good(&self, live: &mut Live) -> Result<()> {
+        if matches!(self.config.on_divergence, OnDivergence::Rollback { .. }) {
+            live.good = Some(self.state(live)?);
+        }
+        Ok(())
+    }
+
+    /// Goes back to the end of the last good epoch with a smaller rate, or fails with the error
+    /// where that isn't wanted, or was done often enough.
+    fn roll_back(&self, live: &mut Live, error: Error) -> Result<()> {
+        let (OnDivergence::Rollback { factor, at_most }, Some(good)) =
+            (self.config.on_divergence, live.good.take())
+        else {
+            return Err(error);
         };
-        self.options.progress.begin("training", Some((config.epochs * n_steps) as u64));
-        let mut last_saved = Instant::now();
-        while position.epoch < config.epochs && position.history.stopped.is_none() {
-            let started = Instant::now();
-            let rows_before = position.n_rows;
-            self.epoch(&mut position, &mut optimizer, &schedule, best.as_ref(), n_steps)?;
-            let n_samples = position.n_rows - rows_before;
-            self.finish_epoch(&mut position, &mut schedule, &mut best, n_steps)?;
-            if let (Some(telemetry), Some(record)) =
-                (&mut telemetry, position.history.epochs.last())
-            {
-                let seconds = started.elapsed().as_secs_f64();
-                telemetry.write(record, parameters, seconds, n_samples)?;
-            }
-            if last_saved.elapsed() >= self.options.checkpoint_interval {
-                self.save(&position, &optimizer, best.as_ref())?;
-                last_saved = Instant::now();
-            }
+        let mut rollbacks = std::mem::take(&mut live.position.history.rollbacks);
+        if rollbacks.len() >= at_most {
+            return Err(error);
         }
-        let mut history = position.history;
-        history.stopped.get_or_insert(Stopped::Finished);
-        if let Some(best) = best {
-            for (parameter, values) in parameters.iter().zip(&best) {
-                parameter.set_values(values)?;
-            }
-        }
-        let (n, best_epoch) = (history.epochs.len(), history.best_epoch);
-        let best_loss = history.epochs[best_epoch - 1].validation_loss;
-        self.options.progress.end(&format!(
-            "{n} epochs, lowest validation loss {best_loss:.6} in epoch {best_epoch}"
+        let Error::NotFinite { epoch, step, place, .. } = error else { return Err(error) };
+        let rate_factor = live.position.rate_factor * factor;
+        let seconds = live.position.seconds;
+        self.options.progress.say(&format!(
+            "the loss was no number in epoch {epoch}, step {step}; back to the end of epoch {} \
+             with {rate_factor:e} times the learning rate",
+            good.position.epoch
         ));
-        Ok(history)
+        rollbacks.push(Rollback { epoch, step, place, to_epoch: good.position.epoch, rate_factor });
+        self.restore(live, &good)?;
+        live.position.history.rollbacks = rollbacks;
+        live.position.rate_factor = rate_factor;
+        live.position.seconds = seconds;
+        live.good = Some(good);
+        for parameter in self.model.parameters() {
+            parameter.clear_gradient();
+        }
+        Ok(())
+    }
+
+    /// Opens the files that are written epoch by epoch.
+    fn records(&self, live: &Live, resumes: bool) -> Result<Records> {
+        let telemetry = self.options.telemetry.as_deref();
+        let events = self.options.tensorboard.as_deref();
+        let from = resumes.then(|| live.optimizer.state().n_steps);
+        Ok(Records {
+            telemetry: telemetry
+                .map(|path| TelemetryFile::open(path, live.position.history.epochs.len()))
+                .transpose()?,
+            events: events.map(|folder| EventWriter::create(folder, from)).transpose()?,
+            writing_seconds: 0.0,
+        })
     }
 
     /// The steps of the current epoch that aren't done yet.
-    fn epoch(
-        &self,
-        position: &mut Position,
-        optimizer: &mut Optimizer,
-        schedule: &Schedule,
-        best: Option<&Weights>,
-        n_steps: usize,
-    ) -> Result<()> {
-        let epoch = position.epoch;
-        let started = Instant::now();
-        let n_rows = self.train.nrows();
-        let mut order: Vec<usize> = (0..n_rows).collect();
-        order.shuffle(&mut self.seed.child("order").nth(epoch as u64).rng());
-        let noise = self.seed.child("corruption").nth(epoch as u64);
-        let draws = self.seed.child("model").nth(epoch as u64);
-        let parameters = self.model.parameters();
-        while position.step < n_steps && position.history.stopped.is_none() {
-            let step = position.step;
-            let rows = &order[step * n_rows / n_steps..(step + 1) * n_rows / n_steps];
-            let (input, target) = self.batch(self.train, rows, noise.nth(step as u64))?;
-            let epochs_done = epoch as f64 + step as f64 / n_steps as f64;
-            let context = Context::train(epochs_done, self.config.epochs, draws.nth(step as u64));
-            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
-            let value = loss.total.to_scalar::<f32>()?;
-            if !value.is_finite() {
-                return Err(self.not_finite(epoch, step, value, &input)?);
-            }
-            backward(&loss.total, parameters)?;
-            let is_last = step + 1 == n_steps;
-            match self.config.clip_norm {
-                Some(max_norm) => position.gradient_norm = clip_by_norm(parameters, max_norm),
-                None if is_last => position.gradient_norm = global_norm(parameters),
-                None => {}
-            }
-            let learning_rate = schedule.rate((epoch * n_steps + step) as u64);
-            optimizer.step(learning_rate)?;
-            position.loss_sum += f64::from(value) * rows.len() as f64;
-            position.n_rows += rows.len();
-            position.step += 1;
-            let record = StepRecord {
-                epoch: epoch + 1,
-                step: optimizer.state().n_steps,
-                loss: f64::from(value),
-                learning_rate,
-                validation_loss: None,
-            };
-            let every = self.options.observer.every_steps();
-            if every > 0
-                && record.step.is_multiple_of(every)
-                && let Answer::Stop(reason) = self.options.observer.on_step(&record)
-            {
-                position.history.stopped = Some(reason);
-            }
+    fn epoch(&self, live: &mut Live) -> Result<()> {
+        let epoch = live.position.epoch;
+        let (started, rows_before) = (Instant::now(), live.position.n_rows);
+        live.epoch_started = started;
+        let order = self.order(epoch);
+        while live.position.step < self.n_steps && live.position.history.stopped.is_none() {
+            let step = live.position.step;
+            let loss = self.step(live, self.rows_of_step(&order, step))?;
+            let is_last = live.position.step == self.n_steps;
             if is_last || step.is_multiple_of(PROGRESS_STEPS) {
-                self.report(position, value, n_steps, started);
+                let n_done = live.position.n_rows - rows_before;
+                self.report(&live.position, loss, n_done as f64, started);
             }
-            if self.options.interrupt.is_raised() && !is_last {
-                return Err(self.interrupted(position, optimizer, best)?);
+            if !is_last {
+                if self.options.interrupt.is_raised() {
+                    return Err(self.interrupted(live)?);
+                }
+                if self.is_time_to_save(live) {
+                    self.save(live)?;
+                }
             }
         }
+        let n_done = (live.position.n_rows - rows_before) as f64;
+        live.samples_per_second = n_done / started.elapsed().as_secs_f64().max(1e-9);
         Ok(())
     }
 
-    fn finish_epoch(
-        &self,
-        position: &mut Position,
-        schedule: &mut Schedule,
-        best: &mut Option<Weights>,
-        n_steps: usize,
-    ) -> Result<()> {
-        let validation_loss = self.validate()?;
-        let last_step = (position.epoch * n_steps + position.step - 1) as u64;
-        let record = EpochRecord {
-            epoch: position.epoch + 1,
-            train_loss: position.loss_sum / position.n_rows as f64,
-            validation_loss,
-            learning_rate: schedule.rate(last_step),
-            gradient_norm: position.gradient_norm,
-        };
-        tracing::debug!(?record, "epoch finished");
-        schedule.observe(validation_loss);
-        position.schedule = schedule.state();
-        let min_delta = self.config.early_stopping.map_or(0.0, |stopping| stopping.min_delta);
-        if position.best_loss.is_none_or(|best| validation_loss < best - min_delta) {
-            position.best_loss = Some(validation_loss);
-            position.history.best_epoch = record.epoch;
-            position.n_bad_epochs = 0;
-            if self.config.early_stopping.is_some() {
-                let values = self.model.parameters().iter().map(|parameter| parameter.values());
-                *best = Some(values.collect::<Result<_, _>>()?);
-            }
-        } else {
-            position.n_bad_epochs += 1;
-        }
-        if self.config.early_stopping.is_some_and(|s| position.n_bad_epochs >= s.patience) {
-            position.history.stopped.get_or_insert(Stopped::EarlyStopping);
-        }
-        if let Answer::Stop(reason) = self.options.observer.on_epoch(&record) {
-            position.history.stopped.get_or_insert(reason);
-        }
-        position.history.epochs.push(record);
-        position.epoch += 1;
-        position.step = 0;
-        position.n_rows = 0;
-        position.loss_sum = 0.0;
-        // Early epochs change most: 1, 2, 4, 8, ... and the last.
-        let is_last = position.epoch == self.config.epochs || position.history.stopped.is_some();
-        if is_last || position.epoch.is_power_of_two() {
-            self.snapshot(position.epoch, &mut position.history)?;
-        }
-        Ok(())
+    /// The rows of an epoch in their order.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.train.nrows()).collect();
+        order.shuffle(&mut self.seed.child("order").nth(epoch as u64).rng());
+        order
     }
 
-    /// Mean loss over the validation rows, with the same noise and draws in every epoch.
-    fn validate(&self) -> Result<f64> {
-        let n_rows = self.validation.nrows();
-        let n_batches = (n_rows / self.config.batch_size).max(1);
-        let noise = self.seed.child("validation corruption");
-        let draws = self.seed.child("validation model");
-        let mut sum = 0.0;
-        for i in 0..n_batches {
-            let rows: Vec<usize> = (i * n_rows / n_batches..(i + 1) * n_rows / n_batches).collect();
-            let (input, target) = self.batch(self.validation, &rows, noise.nth(i as u64))?;
-            let context = Context::evaluate(draws.nth(i as u64));
-            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
-            sum += f64::from(loss.total.to_scalar::<f32>()?) * rows.len() as f64;
-        }
-        Ok(sum / n_rows as f64)
+    fn rows_of_step<'o>(&self, order: &'o [usize], step: usize) -> &'o [usize] {
+        let n_rows = order.len();
+        &order[step * n_rows / self.n_steps..(step + 1) * n_rows / self.n_steps]
     }
 
     /// Input and target of a batch; the same tensor where nothing is corrupted.
@@ -328,115 +319,86 @@ impl Fit<'_> {
         Ok((input, target))
     }
 
-    fn snapshot(&self, epoch: usize, history: &mut History) -> Result<()> {
-        let n = self.options.n_watched;
-        if n == 0 {
-            return Ok(());
-        }
-        // A batch of the usual size, since a model may choose its active units over the batch.
-        let half = (self.config.batch_size / 2).max(n);
-        let n_train = half.min(self.train.nrows());
-        let n_validation = half.min(self.validation.nrows());
-        let rows = concatenate![
-            Axis(0),
-            self.train.slice(s![..n_train, ..]),
-            self.validation.slice(s![..n_validation, ..])
-        ];
-        let output = self.model.reconstruct(&hourglass_nn::rows_of(rows.view())?)?;
-        let output = to_matrix(&output)?;
-        let watched = (0..n.min(n_train)).chain(n_train..n_train + n.min(n_validation));
-        let reconstructions = watched.map(|row| output.row(row).to_vec()).collect();
-        history.snapshots.push(Snapshot { epoch, reconstructions });
-        Ok(())
-    }
-
-    fn report(&self, position: &Position, loss: f32, n_steps: usize, started: Instant) {
-        let done = (position.epoch * n_steps + position.step) as u64;
+    fn report(&self, position: &Position, loss: f64, n_samples: f64, started: Instant) {
+        let done = (position.epoch * self.n_steps + position.step) as u64;
         let validation = match position.history.epochs.last() {
             Some(record) => format!(", validation {:.6}", record.validation_loss),
             None => String::new(),
         };
         let (epoch, epochs) = (position.epoch + 1, self.config.epochs);
-        let n_samples = (position.step * self.train.nrows()) as f64 / n_steps as f64;
         let rate = n_samples / started.elapsed().as_secs_f64().max(1e-9);
         let detail =
             format!("epoch {epoch}/{epochs}, loss {loss:.6}{validation}, {rate:.0} samples/s");
         self.options.progress.advance(done, &detail);
     }
 
-    fn save(
-        &self,
-        position: &Position,
-        optimizer: &Optimizer,
-        best: Option<&Weights>,
-    ) -> Result<()> {
-        match &self.options.checkpoint {
-            Some(path) => {
-                checkpoint::save(path, position, self.model.parameters(), optimizer, best)
-            }
-            None => Ok(()),
-        }
+    fn is_time_to_save(&self, live: &Live) -> bool {
+        self.options.checkpoint.is_some()
+            && live.last_saved.elapsed() >= self.options.checkpoint_interval
     }
 
-    fn interrupted(
-        &self,
-        position: &Position,
-        optimizer: &Optimizer,
-        best: Option<&Weights>,
-    ) -> Result<Error> {
-        self.save(position, optimizer, best)?;
+    fn save(&self, live: &mut Live) -> Result<()> {
+        if let Some(path) = &self.options.checkpoint {
+            let now = self.state(live)?;
+            let checkpoint = Checkpoint { now, good: live.good.take(), best: live.best.take() };
+            checkpoint.save(path, self.model)?;
+            (live.good, live.best) = (checkpoint.good, checkpoint.best);
+            live.last_saved = Instant::now();
+        }
+        self.save_best(live)
+    }
+
+    /// Writes the best weights, as a bundle holds them, where they are newer than their file.
+    fn save_best(&self, live: &mut Live) -> Result<()> {
+        if let (Some(path), Some(best)) = (&self.options.best, &live.best)
+            && std::mem::take(&mut live.best_is_new)
+        {
+            best.file(self.model).save(path)?;
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self, live: &mut Live) -> Result<Error> {
+        self.save(live)?;
         Ok(Error::Interrupted {
-            epoch: position.epoch + 1,
-            step: position.step,
+            epoch: live.position.epoch + 1,
+            step: live.position.step,
             checkpoint: self.options.checkpoint.clone(),
         })
     }
 
-    fn not_finite(&self, epoch: usize, step: usize, value: f32, input: &Tensor) -> Result<Error> {
-        let place = self.first_not_finite(input)?;
-        let rate = self.config.optimizer.learning_rate();
-        let mut hint = format!(
-            "the learning rate {rate:e} may be too high (try `train.optimizer.{}.learning_rate = \
-             {:e}`)",
-            self.config.optimizer.name(),
-            rate / 10.0
-        );
-        if self.config.clip_norm.is_none() {
-            hint += ", or gradients explode (try `train.clip_norm = 1.0`)";
+    /// Leaves the model with the weights to keep.
+    fn finish(&self, mut live: Live) -> Result<History> {
+        self.save_best(&mut live)?;
+        let mut history = live.position.history;
+        history.stopped.get_or_insert(Stopped::Finished);
+        match (&live.best, &mut live.average) {
+            (Some(best), _) if self.config.early_stopping.is_some() => best.restore(self.model)?,
+            (_, Some(average)) => average.swap(self.model.parameters())?,
+            _ => {}
         }
-        let (low, high) = self.range;
-        if low.abs().max(high.abs()) > 10.0 {
-            hint += &format!(
-                ", or the inputs are not scaled: they reach from {low} to {high} (see \
-                 `preprocess.numeric`)"
-            );
-        }
-        Ok(Error::NotFinite { epoch: epoch + 1, step: step + 1, value, place, hint })
+        let (n, best_epoch) = (history.epochs.len(), history.best_epoch);
+        let best_loss = live.position.best_loss.unwrap_or(f64::NAN);
+        self.options.progress.end(&format!(
+            "{n} epochs, lowest validation loss {best_loss:.6} in epoch {best_epoch}"
+        ));
+        Ok(history)
     }
+}
 
-    /// The first tensor on the way from the input to the loss that isn't finite.
-    fn first_not_finite(&self, input: &Tensor) -> Result<String> {
-        let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        if !is_finite(&input.flatten_all()?.to_vec1::<f32>()?) {
-            return Ok("the input".to_owned());
-        }
-        for parameter in self.model.parameters() {
-            if !is_finite(&parameter.values()?) {
-                return Ok(format!("the parameter `{}`", parameter.name()));
-            }
-        }
-        for (layer, activations) in self.model.hidden(input)?.iter().enumerate() {
-            if !is_finite(&activations.flatten_all()?.to_vec1::<f32>()?) {
-                return Ok(format!("the activations of layer `encoder.{layer}`"));
-            }
-        }
-        let output = self.model.reconstruct(input)?.flatten_all()?.to_vec1::<f32>()?;
-        if !is_finite(&output) {
-            return Ok("the activations of the decoder".to_owned());
-        }
-        let largest = output.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        Ok(format!("the loss, since the reconstruction reaches {largest:e}"))
+impl Live {
+    /// Time spent on training, before it was resumed and since.
+    pub fn seconds(&self) -> f64 {
+        self.position.seconds + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// What is written epoch by epoch.
+pub(crate) struct Records {
+    telemetry: Option<TelemetryFile>,
+    events: Option<EventWriter>,
+    /// Time that writing the last line took.
+    writing_seconds: f64,
 }
 
 fn range_of(view: MatrixView<'_>) -> (f32, f32) {

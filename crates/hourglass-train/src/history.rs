@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::StepRecord;
+
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -43,6 +45,21 @@ pub struct Snapshot {
     pub reconstructions: Vec<Vec<f32>>,
 }
 
+/// A return to an earlier state after a loss that was no number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Epoch of the failure, counted from 1.
+    pub epoch: usize,
+    /// Step in the epoch, counted from 1.
+    pub step: usize,
+    /// The first tensor that wasn't finite.
+    pub place: String,
+    /// Epochs that were finished in the state returned to.
+    pub to_epoch: usize,
+    /// What is left of the learning rate from then on.
+    pub rate_factor: f64,
+}
+
 /// A finished training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
@@ -54,13 +71,19 @@ pub struct History {
     pub stopped: Option<Stopped>,
     /// Reconstructions of the watched samples over the epochs.
     pub snapshots: Vec<Snapshot>,
+    /// Validations within epochs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validations: Vec<StepRecord>,
+    /// Returns to an earlier state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollbacks: Vec<Rollback>,
 }
 
 impl History {
     /// Why training ended, as a sentence without its full stop.
     pub fn ending(&self) -> String {
         let (n, best) = (self.epochs.len(), self.best_epoch);
-        match self.stopped {
+        let ending = match self.stopped {
             Some(Stopped::EarlyStopping) => {
                 format!("the validation loss stopped falling after epoch {best}")
             }
@@ -68,6 +91,16 @@ impl History {
             Some(Stopped::TimeLimit) => format!("the time limit was reached in epoch {n}"),
             Some(Stopped::StepLimit) => format!("the step limit was reached in epoch {n}"),
             Some(Stopped::Finished) | None => format!("all {n} epochs done"),
+        };
+        match self.rollbacks.as_slice() {
+            [] => ending,
+            [.., last] => format!(
+                "{ending}; the loss was no number {} times, so that training went back, the last \
+                 time to the end of epoch {}, with {:e} times the learning rate",
+                self.rollbacks.len(),
+                last.to_epoch,
+                last.rate_factor
+            ),
         }
     }
 }

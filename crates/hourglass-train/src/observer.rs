@@ -1,6 +1,8 @@
 //! Who is told how training goes and may end it: pruners, time limits, plots. The trainer itself
 //! decides nothing of the kind; it asks, and what it is answered goes into the history.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{EpochRecord, Stopped};
 
 /// What the trainer does next.
@@ -14,7 +16,7 @@ pub enum Answer {
 }
 
 /// How training stands after a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// The epoch that runs, counted from 1.
     pub epoch: usize,

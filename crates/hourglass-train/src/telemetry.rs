@@ -1,65 +1,53 @@
-//! What each epoch measured, one JSON object a line.
+//! What each epoch measured, one JSON object a line, for people, plots and whoever diagnoses a run.
+//!
+//! The types of a line are in [`record`], how it is measured in [`measure`]. Nothing here decides
+//! anything: a run with telemetry has the same weights as one without.
 
-use std::collections::BTreeMap;
+pub(crate) mod measure;
+mod record;
+
+pub use record::{EpochTelemetry, LatentTelemetry, LayerTelemetry, ParameterTelemetry};
+
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use hourglass_nn::Parameter;
-use serde::Serialize;
-
-use crate::{EpochRecord, Error, Result};
-
-/// One line of the file.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    record: &'a EpochRecord,
-    /// Euclidean norm of each parameter.
-    weight_norms: BTreeMap<&'a str, f64>,
-    seconds: f64,
-    samples_per_second: f64,
-}
+use crate::{Error, Result};
 
 /// Appends to a telemetry file.
-pub(crate) struct Telemetry {
+pub(crate) struct TelemetryFile {
     file: File,
     path: PathBuf,
 }
 
-impl Telemetry {
-    /// Opens the file; a run that resumes goes on at its end.
-    pub fn open(path: &Path, resumes: bool) -> Result<Self> {
-        let mut options = File::options();
-        options.create(true).append(true);
-        if !resumes && path.exists() {
-            std::fs::remove_file(path).map_err(|source| failed(path, source))?;
+impl TelemetryFile {
+    /// Opens the file with the lines of the epochs done so far; what a killed run wrote after its
+    /// last checkpoint is cut off, since those epochs are run again.
+    pub fn open(path: &Path, epochs_done: usize) -> Result<Self> {
+        let wrong = |source| Error::Telemetry { path: path.to_owned(), source };
+        let mut file = File::options()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .map_err(wrong)?;
+        let mut keep = 0;
+        let mut reader = BufReader::new(&file);
+        for _ in 0..epochs_done {
+            let mut line = Vec::new();
+            reader.read_until(b'\n', &mut line).map_err(wrong)?;
+            keep += line.len() as u64;
         }
-        let file = options.open(path).map_err(|source| failed(path, source))?;
-        Ok(Telemetry { file, path: path.to_owned() })
+        file.set_len(keep).map_err(wrong)?;
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(wrong)?;
+        Ok(TelemetryFile { file, path: path.to_owned() })
     }
 
-    pub fn write(
-        &mut self,
-        record: &EpochRecord,
-        parameters: &[Parameter],
-        seconds: f64,
-        n_samples: usize,
-    ) -> Result<()> {
-        let mut weight_norms = BTreeMap::new();
-        for parameter in parameters {
-            let squares = parameter.values()?.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-            weight_norms.insert(parameter.name(), squares.sqrt());
-        }
-        let samples_per_second = n_samples as f64 / seconds.max(1e-9);
-        let line = Line { record, weight_norms, seconds, samples_per_second };
-        let mut text = serde_json::to_string(&line)
-            .map_err(|e| failed(&self.path, std::io::Error::other(e)))?;
+    pub fn write(&mut self, line: &EpochTelemetry) -> Result<()> {
+        let wrong = |source| Error::Telemetry { path: self.path.clone(), source };
+        let mut text = serde_json::to_string(line).map_err(|e| wrong(std::io::Error::other(e)))?;
         text.push('\n');
-        self.file.write_all(text.as_bytes()).map_err(|source| failed(&self.path, source))
+        self.file.write_all(text.as_bytes()).map_err(wrong)
     }
-}
-
-fn failed(path: &Path, source: std::io::Error) -> Error {
-    Error::Telemetry { path: path.to_owned(), source }
 }

@@ -92,6 +92,35 @@ pub enum PipelineCommand {
         #[arg(long, value_enum, default_value = "text")]
         format: GraphFormat,
     },
+    /// Find a learning rate: a few steps at rising rates, the losses as a page, a suggestion
+    Lr {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// First rate
+        #[arg(long, value_name = "RATE", default_value_t = 1e-6)]
+        from: f64,
+        /// Last rate
+        #[arg(long, value_name = "RATE", default_value_t = 10.0)]
+        to: f64,
+        /// Steps between them
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        steps: usize,
+        /// Page to write [default: <name>-lr.html in the folder of runs]
+        #[arg(long, value_name = "PATH")]
+        page: Option<PathBuf>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the reference page of pipeline files
+    Reference {
+        /// File to write [default: standard output]
+        #[arg(long, value_name = "PATH")]
+        write: Option<PathBuf>,
+    },
     /// Write the JSON schema of pipeline files, for completion in editors
     Schema {
         /// File to write [default: standard output]

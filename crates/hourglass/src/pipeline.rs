@@ -1,11 +1,12 @@
-//! `pipeline run | check | explain | graph | schema`.
+//! `pipeline run | check | explain | graph | lr | reference | schema`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hourglass_core::{Interrupt, Progress};
 use hourglass_data::Locations;
-use hourglass_pipeline::{Pipeline, RunOptions};
+use hourglass_pipeline::{Pipeline, RateRange, RunOptions};
+use hourglass_report::RateReport;
 
 use crate::args::{Command, Global, GraphFormat, PipelineCommand, PipelineFile, TableFormat};
 use crate::table::Table;
@@ -25,8 +26,9 @@ pub fn load(command: &Command) -> Result<Option<Loaded>> {
         PipelineCommand::Run { file, .. }
         | PipelineCommand::Check { file }
         | PipelineCommand::Explain { file, .. }
-        | PipelineCommand::Graph { file, .. } => file,
-        PipelineCommand::Schema { .. } => return Ok(None),
+        | PipelineCommand::Graph { file, .. }
+        | PipelineCommand::Lr { file, .. } => file,
+        PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => return Ok(None),
     };
     let PipelineFile { path, overrides } = file;
     let pipeline = hourglass_pipeline::load(path, overrides)?;
@@ -41,7 +43,7 @@ pub fn run(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let Some(Loaded { pipeline, base }) = file else { return schema(command) };
+    let Some(Loaded { pipeline, base }) = file else { return describe_files(command) };
     let locations = |offline| Locations::usual(global.data_dir.as_deref(), offline);
     match command {
         PipelineCommand::Run { force, offline, format, .. } => {
@@ -74,18 +76,53 @@ pub fn run(
             };
             print(&hourglass_pipeline::graph(pipeline, format))?;
         }
-        PipelineCommand::Schema { .. } => {}
+        PipelineCommand::Lr { from, to, steps, page, offline, json, .. } => {
+            let options = RunOptions {
+                base: base.clone(),
+                locations: locations(*offline),
+                runs_dir: global.runs_dir.clone(),
+                force: false,
+            };
+            let range = RateRange { from: *from, to: *to, steps: *steps };
+            let report = hourglass_pipeline::learning_rate_test(
+                pipeline, range, &options, progress, interrupt,
+            )?;
+            let path = page
+                .clone()
+                .unwrap_or_else(|| global.runs_dir.join(format!("{}-lr.html", pipeline.name)));
+            write_rate_page(&report, &path)?;
+            if *json {
+                print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+            } else {
+                print(&format!("{}\n{}\n", report.sentence(), path.display()))?;
+            }
+        }
+        PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => {}
     }
     Ok(())
 }
 
-fn schema(command: &PipelineCommand) -> Result<()> {
-    let PipelineCommand::Schema { write } = command else { return Ok(()) };
-    let schema = hourglass_pipeline::pipeline_schema();
+fn write_rate_page(report: &RateReport, path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
+    }
+    std::fs::write(path, hourglass_report::rate_page(report)?)
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The commands that tell of pipeline files and read none.
+fn describe_files(command: &PipelineCommand) -> Result<()> {
+    let (text, write) = match command {
+        PipelineCommand::Schema { write } => (hourglass_pipeline::pipeline_schema(), write),
+        PipelineCommand::Reference { write } => (hourglass_pipeline::reference(), write),
+        _ => return Ok(()),
+    };
     match write {
-        Some(path) => std::fs::write(path, schema)
-            .with_context(|| format!("cannot write `{}`", path.display())),
-        None => Ok(print(&schema)?),
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+        }
+        None => Ok(print(&text)?),
     }
 }
 

@@ -1,15 +1,19 @@
 //! The loop on small problems: it learns, repeats itself, resumes, stops and complains.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hourglass_core::{Matrix, SampleShape};
+use hourglass_core::{Interrupt, Matrix, Progress, SampleShape};
 use hourglass_models::{ModelConfig, build};
-use hourglass_nn::ScheduleConfig;
+use hourglass_nn::{OptimizerConfig, ScheduleConfig, SgdConfig, WeightPenalty};
+use ndarray::Axis;
 use rand::RngExt;
 
 use super::*;
-use crate::EarlyStopping;
+use crate::{
+    Answer, Average, EarlyStopping, EpochRecord, EpochTelemetry, Observer, StepRecord, Stopped,
+};
 
 const N_FEATURES: usize = 12;
 
@@ -29,13 +33,10 @@ fn data(n: usize) -> Matrix {
 fn config() -> TrainConfig {
     let optimizer = serde_json::from_str(r#"{"adamw": {"learning_rate": 0.003}}"#).unwrap();
     TrainConfig {
-        epochs: 6,
         batch_size: 32,
-        optimizer,
         schedule: ScheduleConfig::cosine(),
-        loss: hourglass_nn::Loss::Mse,
         clip_norm: Some(5.0),
-        early_stopping: None,
+        ..TrainConfig::new(6, optimizer)
     }
 }
 
@@ -144,19 +145,9 @@ fn early_stopping_restores_the_best_weights() {
     let data = data(401);
     let (train, validation) = data.view().split_at(Axis(0), 351);
     let options = FitOptions::default();
-    let range = range_of(train);
-    let seed = Seed::new(3);
-    let fit = Fit {
-        model: model.as_ref(),
-        train,
-        validation,
-        config: &config,
-        seed,
-        options: &options,
-        range,
-    };
+    let fit = Fit::new(model.as_ref(), train, validation, &config, Seed::new(3), &options);
     let best = history.epochs[history.best_epoch - 1].validation_loss;
-    assert_eq!(fit.validate().unwrap(), best);
+    assert_eq!(fit.validate(&fit.start()).unwrap().total, best);
 }
 
 #[test]
@@ -178,19 +169,220 @@ fn a_loss_that_is_no_number_names_place_and_cause() {
 fn telemetry_has_a_line_for_each_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("telemetry.jsonl");
-    let data = data(200);
-    let (train, validation) = data.view().split_at(Axis(0), 150);
-    let options = FitOptions { telemetry: Some(path.clone()), ..FitOptions::default() };
-    let model = model(&ModelConfig::examples()[1]);
-    fit(model.as_ref(), train, validation, &config(), Seed::new(1), &options).unwrap();
-    let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!(text.lines().count(), 6);
-    for line in text.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["validation_loss"].as_f64().unwrap() > 0.0);
-        assert!(line["weight_norms"]["encoder.0.weight"].as_f64().unwrap() > 0.0);
-        assert!(line["samples_per_second"].as_f64().unwrap() > 0.0);
+    let data = data(401);
+    let (train, validation) = data.view().split_at(Axis(0), 351);
+    let options = FitOptions {
+        telemetry: Some(path.clone()),
+        tensorboard: Some(folder.path().join("events")),
+        n_watched: 3,
+        ..FitOptions::default()
+    };
+    for example in ModelConfig::examples() {
+        let model = model(&example);
+        let config =
+            TrainConfig { weight_penalty: Some(WeightPenalty { l1: 0.0, l2: 1e-3 }), ..config() };
+        let watched = fit(model.as_ref(), train, validation, &config, Seed::new(1), &options);
+        let silent = self::model(&example);
+        let unwatched = FitOptions { n_watched: 3, ..FitOptions::default() };
+        let alone = fit(silent.as_ref(), train, validation, &config, Seed::new(1), &unwatched);
+        assert_eq!(watched.unwrap(), alone.unwrap(), "watching changes nothing");
+        assert_eq!(weights(model.as_ref()), weights(silent.as_ref()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<EpochTelemetry> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 6);
+        for line in &lines {
+            let sum: f64 = line.validation_parts.values().sum();
+            assert!((sum / line.validation_loss - 1.0).abs() < 1e-5, "parts sum to the loss");
+            assert!(line.train_parts["reconstruction"] > 0.0 && line.samples_per_second > 0.0);
+            assert!(line.weight_penalty.unwrap() > 0.0);
+            assert_eq!(line.parameters.len(), model.parameters().len());
+            for parameter in &line.parameters {
+                assert!(parameter.gradient_norm > 0.0 && parameter.update_norm > 0.0);
+            }
+            let squares: f64 = line.parameters.iter().map(|p| p.gradient_norm.powi(2)).sum();
+            assert!((squares.sqrt() / line.gradient_norm - 1.0).abs() < 1e-6);
+            assert_eq!(line.n_measured_rows, 50);
+            assert_eq!(line.feature_errors.len(), N_FEATURES);
+            assert_eq!(line.layers.last().unwrap().n_units, model.latent_dim());
+            let spectrum = &line.latent.spectrum;
+            assert_eq!(spectrum.len(), model.latent_dim());
+            assert!(spectrum.windows(2).all(|pair| pair[0] >= pair[1]));
+            let n_reconstructions = if [1, 2, 4, 6].contains(&line.epoch) { 6 } else { 0 };
+            assert_eq!(line.reconstructions.len(), n_reconstructions);
+        }
     }
+    let n_examples = ModelConfig::examples().len();
+    assert_eq!(std::fs::read_dir(folder.path().join("events")).unwrap().count(), n_examples);
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    // Without noise and selection, the mean of two halves' gradients is that of the whole.
+    let example = &ModelConfig::examples()[1];
+    let run_with = |batch_size, accumulate| {
+        let config = TrainConfig { batch_size, accumulate, ..config() };
+        let model = model(example);
+        run(model.as_ref(), &config, None, usize::MAX).unwrap();
+        weights(model.as_ref()).concat()
+    };
+    let (whole, halves) = (run_with(32, 1), run_with(16, 2));
+    assert_eq!(whole.len(), halves.len());
+    let worst = whole.iter().zip(&halves).fold(0.0_f32, |w, (a, b)| w.max((a - b).abs()));
+    assert!(worst < 1e-4, "{worst}");
+    let plain = run_with(16, 1);
+    assert!(whole.iter().zip(&plain).any(|(a, b)| (a - b).abs() > 1e-2), "twice as many steps");
+}
+
+#[test]
+fn the_average_of_the_weights_is_judged_and_kept() {
+    let example = &ModelConfig::examples()[1];
+    let config = TrainConfig { weight_average: Some(Average { decay: 0.9 }), ..config() };
+    let averaged = model(example);
+    let history = run(averaged.as_ref(), &config, None, usize::MAX).unwrap();
+    let data = data(401);
+    let (train, validation) = data.view().split_at(Axis(0), 351);
+    let options = FitOptions::default();
+    let fit = Fit::new(averaged.as_ref(), train, validation, &config, Seed::new(3), &options);
+    let last = history.epochs.last().unwrap().validation_loss;
+    assert_eq!(fit.validate(&fit.start()).unwrap().total, last);
+    let plain = model(example);
+    run(plain.as_ref(), &TrainConfig { weight_average: None, ..config.clone() }, None, usize::MAX)
+        .unwrap();
+    assert_ne!(weights(averaged.as_ref()), weights(plain.as_ref()));
+}
+
+#[test]
+fn a_price_on_weights_and_a_limit_of_norms_hold_them_down() {
+    let example = &ModelConfig::examples()[1];
+    let norm = |config: &TrainConfig| {
+        let model = model(example);
+        run(model.as_ref(), config, None, usize::MAX).unwrap();
+        weights(model.as_ref()).concat().iter().map(|w| w * w).sum::<f32>().sqrt()
+    };
+    let plain = norm(&config());
+    for held in [
+        TrainConfig { weight_penalty: Some(WeightPenalty { l1: 0.0, l2: 0.1 }), ..config() },
+        TrainConfig { weight_penalty: Some(WeightPenalty { l1: 0.2, l2: 0.0 }), ..config() },
+        TrainConfig { max_norm: Some(0.5), ..config() },
+    ] {
+        assert!(norm(&held) < 0.9 * plain, "{held:?}");
+    }
+    // Clipping by value and adaptively hold back what a far too large rate does.
+    let optimizer = OptimizerConfig::Sgd(SgdConfig::new(5.0));
+    let wild = TrainConfig { clip_norm: None, optimizer, ..config() };
+    for clipped in [
+        TrainConfig { clip_value: Some(1e-4), ..wild.clone() },
+        TrainConfig { clip_adaptive: Some(1e-3), ..wild.clone() },
+    ] {
+        assert!(norm(&clipped) < 2.0 * plain, "{clipped:?}");
+    }
+}
+
+#[test]
+fn limits_end_training() {
+    let example = &ModelConfig::examples()[1];
+    let ended =
+        |config: &TrainConfig| run(model(example).as_ref(), config, None, usize::MAX).unwrap();
+    // 351 rows in batches of 32 are ten steps an epoch.
+    let history = ended(&TrainConfig { max_steps: Some(25), ..config() });
+    assert_eq!((history.stopped, history.epochs.len()), (Some(Stopped::StepLimit), 3));
+    let history = ended(&TrainConfig { max_seconds: Some(1e-9), ..config() });
+    assert_eq!((history.stopped, history.epochs.len()), (Some(Stopped::TimeLimit), 1));
+    assert_eq!(history.ending(), "the time limit was reached in epoch 1");
+}
+
+#[test]
+fn validations_within_an_epoch_count_for_patience() {
+    let example = &ModelConfig::examples()[1];
+    let config = TrainConfig {
+        validate_every_steps: Some(3),
+        early_stopping: Some(EarlyStopping { patience: 2, min_delta: 10.0 }),
+        ..config()
+    };
+    let history = run(model(example).as_ref(), &config, None, usize::MAX).unwrap();
+    // The first validation is the best; two later ones fall by less than 10.
+    let steps: Vec<u64> = history.validations.iter().map(|record| record.step).collect();
+    assert_eq!(steps, [3, 6, 9]);
+    assert_eq!((history.stopped, history.best_epoch), (Some(Stopped::EarlyStopping), 1));
+    assert!(history.validations.iter().all(|record| record.validation_loss.is_some()));
+}
+
+#[test]
+fn a_diverged_run_goes_back_with_a_smaller_rate() {
+    let example = &ModelConfig::examples()[1];
+    let rollback = |factor, at_most| TrainConfig {
+        clip_norm: None,
+        schedule: ScheduleConfig::Constant,
+        optimizer: OptimizerConfig::Sgd(SgdConfig::new(1e9)),
+        on_divergence: OnDivergence::Rollback { factor, at_most },
+        ..config()
+    };
+    let model = model(example);
+    let history = run(model.as_ref(), &rollback(1e-5, 3), None, usize::MAX).unwrap();
+    assert_eq!(history.epochs.len(), 6);
+    assert!(!history.rollbacks.is_empty() && history.rollbacks.len() <= 3);
+    let first = &history.rollbacks[0];
+    assert_eq!((first.epoch, first.to_epoch, first.rate_factor), (1, 0, 1e-5));
+    assert!(history.ending().contains("went back"), "{}", history.ending());
+    let left = history.rollbacks.last().unwrap().rate_factor;
+    assert_eq!(history.epochs[5].learning_rate, 1e9 * left);
+    // Twice the same, and no oftener than asked.
+    let again = self::model(example);
+    assert_eq!(run(again.as_ref(), &rollback(1e-5, 3), None, usize::MAX).unwrap(), history);
+    assert_eq!(weights(again.as_ref()), weights(model.as_ref()));
+    let failed = run(self::model(example).as_ref(), &rollback(0.9, 2), None, usize::MAX);
+    assert!(matches!(failed, Err(Error::NotFinite { .. })));
+}
+
+#[test]
+fn the_bits_do_not_depend_on_threads() {
+    let data = Matrix::from_shape_fn((300, 400), |(i, j)| ((i * 7 + j * 13) as f32 * 0.1).sin());
+    let (train, validation) = data.view().split_at(Axis(0), 250);
+    let config = TrainConfig {
+        weight_average: Some(Average { decay: 0.9 }),
+        weight_penalty: Some(WeightPenalty { l1: 1e-5, l2: 1e-4 }),
+        max_norm: Some(3.0),
+        clip_adaptive: Some(0.1),
+        clip_value: Some(0.01),
+        epochs: 2,
+        ..config()
+    };
+    for example in ModelConfig::examples() {
+        let run = |threads: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let telemetry = folder.path().join("telemetry.jsonl");
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let shape = SampleShape::Vector { len: 400 };
+                let model = build(&example, &shape, Seed::new(7)).unwrap();
+                let options =
+                    FitOptions { telemetry: Some(telemetry.clone()), ..FitOptions::default() };
+                let seed = Seed::new(3);
+                let history =
+                    fit(model.as_ref(), train, validation, &config, seed, &options).unwrap();
+                let text = std::fs::read_to_string(&telemetry).unwrap();
+                let line: EpochTelemetry =
+                    serde_json::from_str(text.lines().last().unwrap()).unwrap();
+                (history, weights(model.as_ref()), line.layers, line.latent, line.parameters)
+            })
+        };
+        assert_eq!(run(1), run(2), "{}", example.kind());
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let example = &ModelConfig::examples()[1];
+    run(model(example).as_ref(), &config(), Some(path.clone()), 3).unwrap_err();
+    let mut file = hourglass_nn::TensorFile::load(&path).unwrap();
+    let header = file.metadata.get_mut("training").unwrap();
+    *header = header.replacen("\"version\":2", "\"version\":1", 1);
+    file.save(&path).unwrap();
+    let error = run(model(example).as_ref(), &config(), Some(path), usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("version 1, not 2"), "{error}");
 }
 
 /// Stops at an epoch or at a step, and remembers what it was told.

@@ -1,0 +1,180 @@
+//! One step: gradients of its batches, limits, the update, and who is asked after it.
+
+use hourglass_models::Context;
+use hourglass_nn::{
+    backward, clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms,
+    limit_unit_norms,
+};
+
+use super::judge::Losses;
+use super::{Fit, Live};
+use crate::telemetry::ParameterTelemetry;
+use crate::{Answer, Result, StepRecord, Stopped};
+
+impl Fit<'_> {
+    /// Takes the next step of the epoch, on these rows; returns its loss.
+    pub(super) fn step(&self, live: &mut Live, rows: &[usize]) -> Result<f64> {
+        let (epoch, step) = (live.position.epoch, live.position.step);
+        let losses = self.gradients(epoch, step, rows)?;
+        let learning_rate = self.rate(live);
+        self.update(live, learning_rate)?;
+        let position = &mut live.position;
+        position.loss_sum += losses.total * rows.len() as f64;
+        for (name, value) in &losses.parts {
+            *position.part_sums.entry(name.clone()).or_default() += value * rows.len() as f64;
+        }
+        position.n_rows += rows.len();
+        position.step += 1;
+        self.after_step(live, losses.total, learning_rate)?;
+        Ok(losses.total)
+    }
+
+    /// A step of the range test: the next batch in the order of training, at this rate. Nobody is
+    /// asked anything.
+    pub(crate) fn step_at(&self, live: &mut Live, learning_rate: f64) -> Result<f64> {
+        if live.position.step == self.n_steps {
+            live.position.epoch += 1;
+            live.position.step = 0;
+        }
+        let (epoch, step) = (live.position.epoch, live.position.step);
+        let order = self.order(epoch);
+        let losses = self.gradients(epoch, step, self.rows_of_step(&order, step))?;
+        self.update(live, learning_rate)?;
+        live.position.step += 1;
+        Ok(losses.total)
+    }
+
+    /// The learning rate of the next step.
+    pub(super) fn rate(&self, live: &Live) -> f64 {
+        let step = (live.position.epoch * self.n_steps + live.position.step) as u64;
+        live.schedule.rate(step) * live.position.rate_factor
+    }
+
+    /// Forward and backward over the batches of a step; their gradients lie in the parameters,
+    /// averaged over all rows.
+    fn gradients(&self, epoch: usize, step: usize, rows: &[usize]) -> Result<Losses> {
+        let n_batches = self.config.accumulate.min(rows.len());
+        let epochs_done = epoch as f64 + step as f64 / self.n_steps as f64;
+        let seed_of = |name: &str, batch: usize| {
+            let seed = self.seed.child(name).nth(epoch as u64).nth(step as u64);
+            if n_batches == 1 { seed } else { seed.nth(batch as u64) }
+        };
+        let mut losses = Losses::default();
+        for batch in 0..n_batches {
+            let from = batch * rows.len() / n_batches;
+            let part = &rows[from..(batch + 1) * rows.len() / n_batches];
+            let (input, target) = self.batch(self.train, part, seed_of("corruption", batch))?;
+            let draws = seed_of("model", batch);
+            let context = Context::train(epochs_done, self.config.epochs, draws);
+            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
+            let share = part.len() as f64 / rows.len() as f64;
+            let total = losses.add(&loss, share)?;
+            if !total.is_finite() {
+                return Err(self.not_finite(epoch, step, total, &input)?);
+            }
+            let total = if n_batches == 1 { loss.total } else { (loss.total * share)? };
+            backward(&total, self.model.parameters())?;
+        }
+        Ok(losses)
+    }
+
+    /// Turns gradients into new weights.
+    fn update(&self, live: &mut Live, learning_rate: f64) -> Result<()> {
+        let (config, parameters) = (self.config, self.model.parameters());
+        if let Some(penalty) = config.weight_penalty {
+            penalty.add_gradient(parameters, config.decay_biases)?;
+        }
+        let is_last = live.position.step + 1 == self.n_steps;
+        let norms =
+            if is_last && self.measures() { gradient_norms(parameters) } else { Vec::new() };
+        // Where nothing else clips, clipping by norm measures the norm on its way.
+        let by_norm_alone = config.clip_adaptive.is_none() && config.clip_value.is_none();
+        let measured = match config.clip_norm {
+            Some(max_norm) if by_norm_alone => Some(clip_by_norm(parameters, max_norm)),
+            _ => is_last.then(|| global_norm(parameters)),
+        };
+        if let Some(norm) = measured {
+            self.check_gradient_norm(live, norm)?;
+        }
+        if let Some(factor) = config.clip_adaptive {
+            clip_adaptively(parameters, factor)?;
+        }
+        if let Some(limit) = config.clip_value {
+            clip_by_value(parameters, limit);
+        }
+        if let Some(max_norm) = config.clip_norm
+            && !by_norm_alone
+        {
+            clip_by_norm(parameters, max_norm);
+        }
+        let before: Vec<Vec<f32>> = if norms.is_empty() {
+            Vec::new()
+        } else {
+            parameters.iter().map(|p| p.values()).collect::<Result<_, _>>()?
+        };
+        live.optimizer.step(learning_rate)?;
+        if let Some(max_norm) = config.max_norm {
+            limit_unit_norms(parameters, max_norm)?;
+        }
+        if let Some(average) = &mut live.average {
+            average.observe(parameters)?;
+        }
+        live.last_step.clear();
+        for ((parameter, before), gradient_norm) in parameters.iter().zip(before).zip(norms) {
+            let (weight_norm, update_norm) = parameter.norm_and_distance(&before)?;
+            live.last_step.push(ParameterTelemetry {
+                name: parameter.name().to_owned(),
+                weight_norm,
+                gradient_norm,
+                update_norm,
+                update_ratio: (weight_norm > 0.0).then(|| update_norm / weight_norm),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes the norm of all gradients, which must be a number.
+    fn check_gradient_norm(&self, live: &mut Live, norm: f64) -> Result<()> {
+        let (epoch, step) = (live.position.epoch, live.position.step);
+        if !norm.is_finite() {
+            return Err(self.diverged(epoch, step, norm, "the gradients".to_owned()));
+        }
+        live.position.gradient_norm = norm;
+        Ok(())
+    }
+
+    /// Limits, validation within the epoch, and the observer.
+    fn after_step(&self, live: &mut Live, loss: f64, learning_rate: f64) -> Result<()> {
+        let n_done = live.optimizer.state().n_steps;
+        if self.config.max_steps.is_some_and(|limit| n_done >= limit) {
+            live.position.history.stopped = Some(Stopped::StepLimit);
+        } else if self.config.max_seconds.is_some_and(|limit| live.seconds() >= limit) {
+            live.position.history.stopped = Some(Stopped::TimeLimit);
+        }
+        let is_last = live.position.step == self.n_steps;
+        let mut record = StepRecord {
+            epoch: live.position.epoch + 1,
+            step: n_done,
+            loss,
+            learning_rate,
+            validation_loss: None,
+        };
+        let is_due = |every: u64| every > 0 && n_done.is_multiple_of(every);
+        // At the end of an epoch there is a validation anyway.
+        if !is_last && is_due(self.config.validate_every_steps.unwrap_or(0)) {
+            let losses = self.averaged(live, |live| {
+                let losses = self.validate(live)?;
+                self.judge(live, losses.total)?;
+                Ok(losses)
+            })?;
+            record.validation_loss = Some(losses.total);
+            live.position.history.validations.push(record);
+        }
+        if (is_due(self.options.observer.every_steps()) || record.validation_loss.is_some())
+            && let Answer::Stop(reason) = self.options.observer.on_step(&record)
+        {
+            live.position.history.stopped.get_or_insert(reason);
+        }
+        Ok(())
+    }
+}
