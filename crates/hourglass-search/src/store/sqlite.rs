@@ -1,0 +1,238 @@
+//! The store in a SQLite file: one machine, some workers. Never on a network file system, where
+//! its locks don't hold.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::types::{Value as Stored, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+
+use super::Store;
+use super::sql::{Access, Cell, Database, Dialect, Row, Session, SqlStore, write_time};
+use crate::{Clock, Error, Result, SystemClock};
+
+/// How long to wait for another writer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+static DIALECT: Dialect = Dialect {
+    serial: "INTEGER",
+    real: "FLOAT",
+    datetime: "DATETIME",
+    names: ["VARCHAR(8)", "VARCHAR(8)", "VARCHAR(7)", "VARCHAR(7)"],
+    alone: "",
+    before: "",
+    // Foreign keys are off unless every program switches them on; a trigger needs nobody.
+    cascade: "",
+    after: "CREATE TRIGGER hourglass_forget AFTER DELETE ON trials BEGIN \
+            DELETE FROM hourglass_leases WHERE trial_id = OLD.trial_id; END;",
+    has_table: "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1",
+    // A writer is alone anyway.
+    skip_locked: "",
+    lock: "",
+};
+
+/// Opens a file, or makes it.
+pub struct SqliteStore;
+
+impl SqliteStore {
+    /// Opens the store in a file with the clock of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Version`], [`Error::Locked`], [`Error::Full`],
+    /// [`Error::Store`].
+    pub fn open(path: &Path) -> Result<Arc<dyn Store>> {
+        SqliteStore::with_clock(path, SystemClock)
+    }
+
+    /// The same with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn with_clock(path: &Path, clock: impl Clock + 'static) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(SqlStore::new(SqliteFile::new(path, Box::new(clock), PATIENCE, None)?)?))
+    }
+}
+
+struct SqliteFile {
+    name: Arc<str>,
+    path: PathBuf,
+    clock: Box<dyn Clock>,
+    patience: Duration,
+    /// The file grows no further; stands in for a full disk.
+    max_pages: Option<u32>,
+    /// Connections that no thread is using.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteFile {
+    fn new(
+        path: &Path,
+        clock: Box<dyn Clock>,
+        patience: Duration,
+        max_pages: Option<u32>,
+    ) -> Result<Self> {
+        let name = path.display().to_string().into();
+        let file = SqliteFile {
+            name,
+            path: path.into(),
+            clock,
+            patience,
+            max_pages,
+            idle: Mutex::default(),
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| file.unreachable(&error))?;
+        }
+        Ok(file)
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)
+            .map_err(|error| self.unreachable(&error))?;
+        let prepare = || {
+            connection.busy_timeout(self.patience)?;
+            // Readers don't wait for the writer. Killed processes lose nothing; at a power failure
+            // the last transactions may be missing.
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            if let Some(pages) = self.max_pages {
+                connection.pragma_update(None, "max_page_count", pages)?;
+            }
+            Ok(())
+        };
+        prepare().map_err(|error| self.explain("opening", error))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    fn unreachable(&self, reason: &dyn std::fmt::Display) -> Error {
+        Error::Unreachable {
+            store: self.name.to_string(),
+            reason: reason.to_string(),
+            hint: "the folder has to be writable, and the file a SQLite file",
+        }
+    }
+
+    fn explain(&self, action: &'static str, error: rusqlite::Error) -> Error {
+        let store = self.name.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::Locked { store, waited_seconds: self.patience.as_secs() }
+            }
+            Some(ErrorCode::DiskFull) => Error::Full { store },
+            Some(ErrorCode::CannotOpen | ErrorCode::NotADatabase | ErrorCode::ReadOnly) => {
+                self.unreachable(&error)
+            }
+            _ => Error::Store { store, action, reason: error.to_string() },
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Database for SqliteFile {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn transaction(
+        &self,
+        access: Access,
+        work: &mut dyn FnMut(&mut dyn Session) -> Result<()>,
+    ) -> Result<()> {
+        let idle = self.idle().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        // A writer says so at once: two that both began as readers could only give up.
+        let behavior = match access {
+            Access::Read => TransactionBehavior::Deferred,
+            Access::Write => TransactionBehavior::Immediate,
+        };
+        let transaction = connection
+            .transaction_with_behavior(behavior)
+            .map_err(|error| self.explain("beginning a transaction", error))?;
+        work(&mut SqliteSession { file: self, connection: &transaction })?;
+        transaction.commit().map_err(|error| self.explain("committing", error))?;
+        self.idle().push(connection);
+        Ok(())
+    }
+}
+
+struct SqliteSession<'a> {
+    file: &'a SqliteFile,
+    connection: &'a Connection,
+}
+
+impl Session for SqliteSession<'_> {
+    fn execute(&mut self, sql: &str, params: &[Cell]) -> Result<u64> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.execute(params_from_iter(params.iter().map(stored)))
+        };
+        run().map(|changed| changed as u64).map_err(|error| self.file.explain("writing", error))
+    }
+
+    fn query(&mut self, sql: &str, params: &[Cell]) -> Result<Vec<Row>> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let columns = statement.column_count();
+            let rows = statement.query_map(params_from_iter(params.iter().map(stored)), |row| {
+                let cells = (0..columns).map(|at| row.get_ref(at).map(cell));
+                let cells = cells.collect::<Result<Vec<Cell>, _>>()?;
+                Ok(Row { store: Arc::clone(&self.file.name), cells })
+            })?;
+            rows.collect::<Result<Vec<Row>, _>>()
+        };
+        run().map_err(|error| self.file.explain("reading", error))
+    }
+
+    fn batch(&mut self, sql: &str) -> Result<()> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(|error| self.file.explain("making tables", error))
+    }
+
+    fn now(&mut self) -> Result<Timestamp> {
+        Ok(self.file.clock.now())
+    }
+
+    fn is_repeated(&self) -> bool {
+        false
+    }
+
+    fn store(&self) -> String {
+        self.file.name.to_string()
+    }
+}
+
+fn stored(cell: &Cell) -> Stored {
+    match cell {
+        Cell::Null => Stored::Null,
+        Cell::Int(value) => Stored::Integer(*value),
+        Cell::Real(value) => Stored::Real(*value),
+        Cell::Text(value) => Stored::Text(value.clone()),
+        Cell::Time(time) => Stored::Text(write_time(*time)),
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Int(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(text) | ValueRef::Blob(text) => {
+            Cell::Text(String::from_utf8_lossy(text).into_owned())
+        }
+    }
+}
