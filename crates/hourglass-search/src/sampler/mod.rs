@@ -3,7 +3,7 @@
 
 mod grid;
 mod multivariate;
-mod parzen;
+pub(crate) mod parzen;
 mod random;
 mod ranking;
 mod sobol;

@@ -16,7 +16,7 @@ use crate::Distribution;
 const FULL_WEIGHTS: usize = 25;
 
 /// A mixture over several parameters at once.
-pub(super) struct Mixture<'a> {
+pub(crate) struct Mixture<'a> {
     /// Logarithms of the kernels' weights, the prior's last.
     log_weights: Vec<f64>,
     /// The kernels' weights summed up to and including each.
@@ -40,7 +40,7 @@ enum Dimension<'a> {
 impl<'a> Mixture<'a> {
     /// A kernel for each row of `observed` (internal numbers, one for each distribution), oldest
     /// first, and the prior.
-    pub(super) fn new(distributions: &[&'a Distribution], observed: &[Vec<f64>]) -> Self {
+    pub(crate) fn new(distributions: &[&'a Distribution], observed: &[Vec<f64>]) -> Self {
         let weights = weights(observed.len());
         let total: f64 = weights.iter().sum();
         let mut sum = 0.0;
@@ -68,7 +68,7 @@ impl<'a> Mixture<'a> {
     }
 
     /// Logarithm of the density at a point.
-    pub(super) fn log_density(&self, point: &[f64]) -> f64 {
+    pub(crate) fn log_density(&self, point: &[f64]) -> f64 {
         let mut terms = self.log_weights.clone();
         for (dimension, internal) in self.dimensions.iter().zip(point) {
             dimension.add_log_density(*internal, &mut terms);

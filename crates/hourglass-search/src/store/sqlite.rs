@@ -236,3 +236,49 @@ fn cell(value: ValueRef<'_>) -> Cell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::{Scope, StudyId};
+    use crate::{Direction, Store};
+
+    fn store(path: &Path, patience: Duration, max_pages: Option<u32>) -> SqlStore<SqliteFile> {
+        let file = SqliteFile::new(path, Box::new(SystemClock), patience, max_pages).unwrap();
+        SqlStore::new(file).unwrap()
+    }
+
+    fn attribute(store: &dyn Store, study: StudyId, size: usize) -> Result<()> {
+        let value = json!("x".repeat(size));
+        store.set_study_attribute(study, Scope::User, &format!("{size}"), &value)
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_leaves_the_store_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("s.db"), PATIENCE, Some(60));
+        let study = store.create_study("s", &[Direction::Minimize]).unwrap();
+        attribute(&store, study, 10).unwrap();
+        let error = attribute(&store, study, 1_000_000).unwrap_err().to_string();
+        assert!(error.contains("the disk is full") && error.contains("hint:"), "{error}");
+        attribute(&store, study, 20).unwrap();
+        assert_eq!(store.study("s").unwrap().user_attributes.len(), 2);
+    }
+
+    #[test]
+    fn a_locked_file_is_waited_for_and_then_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let store = store(&path, Duration::from_millis(50), None);
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // Readers don't mind.
+        assert!(store.studies().unwrap().is_empty());
+        let error = store.create_study("s", &[Direction::Minimize]).unwrap_err().to_string();
+        assert!(error.contains("was locked by another program"), "{error}");
+        other.execute_batch("COMMIT").unwrap();
+        store.create_study("s", &[Direction::Minimize]).unwrap();
+    }
+}

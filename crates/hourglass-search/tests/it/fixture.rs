@@ -80,7 +80,28 @@ impl Server {
             .args(["-U", "postgres", "-A", "trust", "-N", "-D"])
             .arg(server.data()));
         server.control("start");
+        server.stop_after_this_process();
         Some(server)
+    }
+
+    /// Nothing drops a static: a shell waits for the end of this process, then stops the server
+    /// and clears its folder away.
+    #[expect(clippy::zombie_processes, reason = "it outlives this process by design")]
+    fn stop_after_this_process(&self) {
+        let script = "pid=$1; folder=$2; shift 2; while kill -0 $pid; do sleep 1; done; \"$@\"; \
+                      rm -rf \"$folder\"";
+        let mut stop = self.command(&self.pg_ctl);
+        stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(self.data());
+        Command::new("sh")
+            .args(["-c", script, "guard", &std::process::id().to_string()])
+            .arg(self.folder.path())
+            .arg(stop.get_program())
+            .args(stop.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
     }
 
     /// `pg_ctl start`, `stop` or `restart`.
@@ -125,15 +146,6 @@ impl Server {
         };
         command.current_dir(self.folder.path());
         command
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let data = self.data();
-        let stop = ["stop", "-s", "-m", "immediate", "-D"];
-        // A server that is gone already needs no stopping.
-        let _ = self.command(&self.pg_ctl).args(stop).arg(data).status();
     }
 }
 
