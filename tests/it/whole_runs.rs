@@ -132,9 +132,9 @@ fn tables_come_as_csv_and_json_too() {
 
     let said = place.run(&["report", "show", "--csv"]);
     let mut lines = said.stdout.lines();
-    assert_eq!(lines.next(), Some("feature_set,model,metric,mean,ci_low,ci_high,n"));
+    assert_eq!(lines.next(), Some("feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction"));
     assert_eq!(lines.clone().count(), 10);
-    assert!(lines.all(|line| line.split(',').count() == 7 && line.contains(",accuracy,0.")));
+    assert!(lines.all(|line| line.split(',').count() == 8 && line.contains(",accuracy,0.")));
     let run_dir = outcome["run_dir"].as_str().unwrap();
     assert_eq!(place.run(&["report", "show", run_dir, "--csv"]).stdout, said.stdout);
 

@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 const COMMANDS: [(&str, &str); 3] = [
     ("pipeline", "run a pipeline file, check it, explain what would run"),
     ("data", "list, describe and download the data sets of the catalogue"),
-    ("report", "show the report of a run"),
+    ("report", "show, compare, verify and open runs; benchmark a folder of pipelines"),
 ];
 
 /// Chores of the repository, with what they are for, in the order of the help.

@@ -5,7 +5,9 @@
 
 use hourglass_core::{Interrupt, Matrix, Seed, Silent};
 use hourglass_downstream::statistics::compare_shared_rows;
-use hourglass_downstream::{Error, EstimatorConfig, FitData, Knn, LogisticRegression, metrics};
+use hourglass_downstream::{
+    Calibration, Error, EstimatorConfig, FitData, Knn, LogisticRegression, fit_classifier, metrics,
+};
 use ndarray::{Array2, s};
 use rand::RngExt;
 
@@ -24,9 +26,10 @@ fn main() -> Result<(), Error> {
     let mut right = Vec::new();
     for config in [
         EstimatorConfig::LogisticRegression(LogisticRegression::default()),
-        EstimatorConfig::Knn(Knn { k: 15 }),
+        EstimatorConfig::Knn(Knn { k: Some(15) }),
     ] {
-        let fitted = config.build().fit(&data, Seed::new(1), &Silent, &Interrupt::new())?;
+        let (seed, interrupt) = (Seed::new(1), Interrupt::new());
+        let fitted = fit_classifier(&config, &data, Calibration::None, seed, &Silent, &interrupt)?;
         let predicted = fitted.predict(test)?;
         println!("{}: accuracy {:.3}", config.name(), metrics::accuracy(truth, &predicted));
         let correct = metrics::correct(truth, &predicted);

@@ -89,6 +89,31 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
+    /// A value to predict isn't a finite number.
+    #[error(
+        "the target in row {row} is {value}\n\
+         hint: drop rows whose target is missing, or fill it in the source"
+    )]
+    TargetNotFinite {
+        /// Row, from 0.
+        row: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+    /// A model is asked for what it doesn't predict.
+    #[error(
+        "`{estimator}` predicts {predicts}, but the target is {wanted}\n\
+         hint: {}",
+        way_on(wanted)
+    )]
+    Task {
+        /// Name of the model.
+        estimator: &'static str,
+        /// What it predicts.
+        predicts: &'static str,
+        /// What the target is.
+        wanted: &'static str,
+    },
     /// The arguments of a statistic don't fit together.
     #[error("{statistic}: {reason}")]
     Statistic {
@@ -100,4 +125,13 @@ pub enum Error {
     /// Someone asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Models that predict what is wanted.
+fn way_on(wanted: &str) -> &'static str {
+    if wanted == "values" {
+        "take `ridge`, `lasso`, `svr`, `knn`, `random_forest`, `gradient_boosting` or `mlp`"
+    } else {
+        "take `logistic_regression`, `linear_svm`, `knn`, `random_forest` or `gradient_boosting`"
+    }
 }

@@ -1,9 +1,8 @@
 //! The one surface of all classifiers: fit on [`FitData`], predict from a matrix.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use hourglass_core::{Interrupt, MatrixView, Progress, Seed};
+use hourglass_core::{Interrupt, Matrix, MatrixView, Progress, Seed};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -12,7 +11,8 @@ use crate::Error;
 ///
 /// # Shapes
 /// - `train`: `(n_train, n_features)`, `validation`: `(n_validation, n_features)`, finite values
-/// - `refit`: `(n_train + n_validation, n_features)`: the training rows, then the validation rows
+/// - `refit`: `(n_train + n_validation, n_features)`: the training rows, then the validation rows;
+///   the training rows alone while candidates are compared ([`FitData::without_refit`])
 /// - one class index below `n_classes` for each row
 #[derive(Clone, Copy, Debug)]
 pub struct FitData<'a> {
@@ -31,6 +31,11 @@ pub struct FitData<'a> {
     pub refit_classes: &'a [u32],
     /// Number of classes, including any without a row.
     pub n_classes: usize,
+    /// How much a row of each class counts while fitting; all the same unless given. Scores on
+    /// validation, by which choices are made, are not weighted.
+    pub class_weights: Option<&'a [f32]>,
+    all: MatrixView<'a>,
+    all_classes: &'a [u32],
 }
 
 impl<'a> FitData<'a> {
@@ -54,17 +59,41 @@ impl<'a> FitData<'a> {
             refit,
             refit_classes,
             n_classes,
+            class_weights: None,
+            all: refit,
+            all_classes: refit_classes,
         }
     }
 
-    /// Training rows within `refit`.
-    pub(crate) fn train_rows(&self) -> Range<usize> {
-        0..self.train.nrows()
+    /// The same with a weight for each class.
+    pub fn weighted(self, class_weights: Option<&'a [f32]>) -> Self {
+        FitData { class_weights, ..self }
     }
 
-    /// Validation rows within `refit`.
-    pub(crate) fn validation_rows(&self) -> Range<usize> {
-        self.train.nrows()..self.refit.nrows()
+    /// The same, but that the last fit is on the training rows alone, so that its predictions of
+    /// the validation rows are honest.
+    pub fn without_refit(self) -> Self {
+        FitData { refit: self.train, refit_classes: self.train_classes, ..self }
+    }
+
+    /// Training rows, then validation rows, whatever the last fit is on.
+    pub(crate) fn all_rows(&self) -> MatrixView<'a> {
+        self.all
+    }
+
+    pub(crate) fn all_classes(&self) -> &'a [u32] {
+        self.all_classes
+    }
+
+    /// Weight of each of the rows, or `None` where all count the same.
+    pub(crate) fn row_weights(&self) -> Option<Vec<f32>> {
+        let weights = self.class_weights?;
+        Some(self.all_classes.iter().map(|&class| weights[class as usize]).collect())
+    }
+
+    /// How much a row of a class counts.
+    pub(crate) fn class_weight(&self, class: u32) -> f32 {
+        self.class_weights.map_or(1.0, |weights| weights[class as usize])
     }
 
     /// Checks everything that every classifier relies on. Each `fit` calls it first.
@@ -74,17 +103,16 @@ impl<'a> FitData<'a> {
     /// index too large, a feature that isn't finite.
     pub fn check(&self) -> Result<(), Error> {
         let (n_train, n_features) = self.train.dim();
-        let n_validation = self.validation.nrows();
+        let n_all = n_train + self.validation.nrows();
         let shape =
             |what, found: String, expected: String| Err(Error::Shape { what, found, expected });
         if n_features == 0 {
             return shape("train", "no columns".into(), "at least one is".into());
         }
-        for (what, matrix, n_rows) in [
-            ("train", self.train, n_train),
-            ("validation", self.validation, n_validation),
-            ("refit", self.refit, n_train + n_validation),
-        ] {
+        let n_refit = if self.refit.nrows() == n_train { n_train } else { n_all };
+        for (what, matrix, n_rows) in
+            [("validation", self.validation, n_all - n_train), ("refit", self.refit, n_refit)]
+        {
             if matrix.ncols() != n_features {
                 let found = format!("{} columns", matrix.ncols());
                 return shape(what, found, format!("{n_features} are"));
@@ -95,22 +123,23 @@ impl<'a> FitData<'a> {
         }
         for (what, classes, n_rows) in [
             ("train_classes", self.train_classes, n_train),
-            ("validation_classes", self.validation_classes, n_validation),
-            ("refit_classes", self.refit_classes, n_train + n_validation),
+            ("validation_classes", self.validation_classes, n_all - n_train),
+            ("refit_classes", self.refit_classes, n_refit),
         ] {
             if classes.len() != n_rows {
                 return shape(what, format!("{} values", classes.len()), format!("{n_rows} are"));
             }
         }
-        if self.refit_classes[..n_train] != *self.train_classes
-            || self.refit_classes[n_train..] != *self.validation_classes
-        {
-            let expected = "training rows, then validation rows are".to_owned();
-            return shape("refit_classes", "another order".into(), expected);
+        if let Some(weights) = self.class_weights {
+            let fine = |weight: &f32| weight.is_finite() && *weight > 0.0;
+            if weights.len() != self.n_classes || !weights.iter().all(fine) {
+                let expected = format!("{} positive ones are", self.n_classes);
+                return shape("class_weights", format!("{} values", weights.len()), expected);
+            }
         }
         let too_large = |class: &u32| *class as usize >= self.n_classes;
-        if let Some(row) = self.refit_classes.iter().position(too_large) {
-            let class = self.refit_classes[row];
+        if let Some(row) = self.all_classes.iter().position(too_large) {
+            let class = self.all_classes[row];
             return Err(Error::UnknownClass { row, class, n_classes: self.n_classes });
         }
         if n_train < self.n_classes.max(2) {
@@ -120,7 +149,7 @@ impl<'a> FitData<'a> {
         if self.train_classes.iter().all(|&other| other == class) {
             return Err(Error::SingleClass { n_rows: n_train, class });
         }
-        check_finite(self.refit)
+        check_finite(self.all)
     }
 }
 
@@ -144,18 +173,48 @@ pub trait Estimator: Send + Sync {
 
 /// A fitted classifier.
 pub trait Fitted: Send + Sync {
-    /// The class of each row.
+    /// A score of each row for each class, more for what is more likely: probabilities that sum to
+    /// 1 where [`Fitted::gives_probabilities`].
     ///
     /// # Shapes
     /// - `x`: `(n_rows, n_features)`, as wide as the rows fitted on, finite values
+    /// - returns: `(n_rows, n_classes)`
     ///
     /// # Errors
     /// Another width, or a feature that isn't finite.
-    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<u32>, Error>;
+    fn scores(&self, x: MatrixView<'_>) -> Result<Matrix, Error>;
+
+    /// The class of each row: the one with the largest score, the lowest of several.
+    ///
+    /// # Shapes
+    /// - `x`: as for [`Fitted::scores`]
+    ///
+    /// # Errors
+    /// As [`Fitted::scores`].
+    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<u32>, Error> {
+        Ok(largest(self.scores(x)?.view()))
+    }
+
+    /// Whether the scores are probabilities.
+    fn gives_probabilities(&self) -> bool {
+        true
+    }
 
     /// What was chosen while fitting, by name: the regularisation, its validation score, the number
     /// of rounds, whether it converged (1) or not (0).
     fn chosen(&self) -> BTreeMap<String, f64>;
+
+    /// Numbers that the fitted model is made of: weights, nodes of trees, values of kept rows.
+    fn size(&self) -> usize;
+}
+
+/// The column of each row's largest score, the lowest of several.
+pub(crate) fn largest(scores: MatrixView<'_>) -> Vec<u32> {
+    let row_largest = |row: ndarray::ArrayView1<'_, f32>| match row.to_slice() {
+        Some(row) => argmax(row),
+        None => argmax(&row.to_vec()),
+    };
+    scores.outer_iter().map(row_largest).collect()
 }
 
 /// What every `predict` checks first.
@@ -166,7 +225,7 @@ pub(crate) fn check_predict(x: MatrixView<'_>, n_features: usize) -> Result<(), 
     check_finite(x)
 }
 
-fn check_finite(x: MatrixView<'_>) -> Result<(), Error> {
+pub(crate) fn check_finite(x: MatrixView<'_>) -> Result<(), Error> {
     let first = x.outer_iter().into_par_iter().with_min_len(512).enumerate().find_map_first(
         |(row, values)| {
             let finite = match values.as_slice() {
@@ -230,8 +289,8 @@ mod tests {
     fn parts_that_do_not_fit_are_named() {
         let x = Array2::<f32>::zeros((4, 3));
         let mut data = FitData::split(x.view(), &[0, 1, 0, 1], 3, 2);
-        data.refit = x.slice(s![..3, ..]);
-        assert_eq!(data.check().unwrap_err().to_string(), "`refit` has 3 rows, but 4 are expected");
+        data.refit = x.slice(s![..2, ..]);
+        assert_eq!(data.check().unwrap_err().to_string(), "`refit` has 2 rows, but 4 are expected");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::require;
-use crate::estimator::{argmax, check_predict};
+use crate::estimator::check_predict;
+use crate::regressor::{FittedRegressor, Regressor, ValueData};
 use crate::{Error, Estimator, FitData, Fitted};
 
 /// Rows to predict in a block; with [`KNOWN`] the block of products is 512 KiB, which stays in a
@@ -21,33 +22,31 @@ const ASKED: usize = 128;
 /// Fitted rows in a block.
 const KNOWN: usize = 1024;
 
+/// The usual number of neighbours.
+const USUAL: usize = 5;
+
 /// Distances compared with the furthest neighbour at a time.
 const LANES: usize = 32;
 
-/// The majority of the `k` nearest training and validation rows, by Euclidean distance.
+/// The majority of the `k` nearest training and validation rows, by Euclidean distance; the mean of
+/// their values where values are predicted.
 ///
 /// | name | default | meaning | range |
 /// |---|---|---|---|
-/// | `k` | 5 | neighbours that vote | 1 to the number of rows |
+/// | `k` | chosen | neighbours that vote; 1, 3, 5, 9 or 15, chosen on validation, unless given | 1 to the number of rows |
 ///
-/// Of equally distant rows the one with the lower index is nearer; of equally frequent classes the
+/// A vote counts as the class's weight. Of equally distant rows the one with the lower index is nearer; of equally frequent classes the
 /// lower wins. Distances are `|a|^2 + |b|^2 - 2ab` in `f32`, so that distances that agree in about
 /// six digits of the squared lengths count as equal.
 ///
 /// # Source
 /// scikit-learn's `KNeighborsClassifier(algorithm="brute", weights="uniform")`, with the same rule
 /// for equally frequent classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Knn {
-    /// Neighbours that vote.
-    pub k: usize,
-}
-
-impl Default for Knn {
-    fn default() -> Self {
-        Knn { k: 5 }
-    }
+    /// Neighbours that vote; chosen on validation unless given.
+    pub k: Option<usize>,
 }
 
 impl Knn {
@@ -58,7 +57,29 @@ impl Knn {
     /// # Errors
     /// [`Error::Config`] where `k` is 0.
     pub fn check(&self) -> Result<(), Error> {
-        require(self.k >= 1, Self::NAME, "k", self.k, "at least 1")
+        let k = self.k.unwrap_or(USUAL);
+        require(k >= 1, Self::NAME, "k", k, "at least 1")
+    }
+
+    /// The values of `k` that are tried, the usual one first.
+    pub(crate) fn candidates(&self, n_train: usize) -> Vec<Knn> {
+        match self.k {
+            Some(_) => vec![self.clone()],
+            None => [USUAL, 1, 3, 9, 15]
+                .into_iter()
+                .filter(|&k| k <= n_train.max(1))
+                .map(|k| Knn { k: Some(k) })
+                .collect(),
+        }
+    }
+
+    fn neighbours<'a>(&self, rows: MatrixView<'a>) -> Result<Neighbours<'a>, Error> {
+        self.check()?;
+        let k = self.k.unwrap_or(USUAL.min(rows.nrows()));
+        let expected = "at most the number of training and validation rows";
+        require(k <= rows.nrows(), Self::NAME, "k", k, expected)?;
+        let squares = rows.outer_iter().into_par_iter().map(square).collect();
+        Ok(Neighbours { k, rows, squares })
     }
 }
 
@@ -70,47 +91,109 @@ impl Estimator for Knn {
         _progress: &dyn Progress,
         _interrupt: &Interrupt,
     ) -> Result<Box<dyn Fitted + 'a>, Error> {
-        self.check()?;
         data.check()?;
-        let expected = "at most the number of training and validation rows";
-        require(self.k <= data.refit.nrows(), Self::NAME, "k", self.k, expected)?;
         Ok(Box::new(FittedKnn {
-            k: self.k,
-            rows: data.refit,
+            known: self.neighbours(data.refit)?,
             classes: data.refit_classes,
-            n_classes: data.n_classes,
-            squares: data.refit.outer_iter().into_par_iter().map(square).collect(),
+            weights: (0..data.n_classes as u32).map(|class| data.class_weight(class)).collect(),
         }))
     }
 }
 
+impl Regressor for Knn {
+    fn fit<'a>(
+        &self,
+        data: &ValueData<'a>,
+        _seed: Seed,
+        _progress: &dyn Progress,
+        _interrupt: &Interrupt,
+    ) -> Result<Box<dyn FittedRegressor + 'a>, Error> {
+        data.check()?;
+        Ok(Box::new(ValueKnn { known: self.neighbours(data.refit)?, values: data.refit_values }))
+    }
+}
+
 struct FittedKnn<'a> {
+    known: Neighbours<'a>,
+    classes: &'a [u32],
+    /// What a vote for each class counts.
+    weights: Vec<f32>,
+}
+
+impl Fitted for FittedKnn<'_> {
+    fn scores(&self, x: MatrixView<'_>) -> Result<Matrix, Error> {
+        let n_classes = self.weights.len();
+        let shares = self.known.map(x, |nearest| {
+            let mut votes = vec![0.0_f32; n_classes];
+            for &(_, row) in &nearest.rows {
+                let class = self.classes[row as usize] as usize;
+                votes[class] += self.weights[class];
+            }
+            let sum: f32 = votes.iter().sum();
+            votes.iter_mut().for_each(|vote| *vote /= sum);
+            votes
+        })?;
+        Ok(Matrix::from_shape_vec((x.nrows(), n_classes), shares.concat())
+            .expect("one share a row and class"))
+    }
+
+    fn chosen(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("k".to_owned(), self.known.k as f64)])
+    }
+
+    fn size(&self) -> usize {
+        self.known.rows.len()
+    }
+}
+
+struct ValueKnn<'a> {
+    known: Neighbours<'a>,
+    values: &'a [f32],
+}
+
+impl FittedRegressor for ValueKnn<'_> {
+    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<f32>, Error> {
+        self.known.map(x, |nearest| {
+            let sum: f64 =
+                nearest.rows.iter().map(|&(_, r)| f64::from(self.values[r as usize])).sum();
+            (sum / nearest.rows.len() as f64) as f32
+        })
+    }
+
+    fn chosen(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("k".to_owned(), self.known.k as f64)])
+    }
+
+    fn size(&self) -> usize {
+        self.known.rows.len()
+    }
+}
+
+/// The rows to search in.
+struct Neighbours<'a> {
     k: usize,
     rows: MatrixView<'a>,
-    classes: &'a [u32],
-    n_classes: usize,
     /// Squared length of each row.
     squares: Vec<f32>,
 }
 
-impl Fitted for FittedKnn<'_> {
-    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<u32>, Error> {
+impl Neighbours<'_> {
+    /// What `result` makes of each row's neighbours.
+    fn map<T: Send>(
+        &self,
+        x: MatrixView<'_>,
+        result: impl Fn(&Nearest) -> T + Sync,
+    ) -> Result<Vec<T>, Error> {
         check_predict(x, self.rows.ncols())?;
-        let blocks: Vec<Vec<u32>> = x
+        let blocks: Vec<Vec<T>> = x
             .axis_chunks_iter(Axis(0), ASKED)
             .into_par_iter()
-            .map(|asked| self.neighbours(asked).iter().map(|nearest| self.vote(nearest)).collect())
+            .map(|asked| self.search(asked).iter().map(&result).collect())
             .collect();
-        Ok(blocks.concat())
+        Ok(blocks.into_iter().flatten().collect())
     }
 
-    fn chosen(&self) -> BTreeMap<String, f64> {
-        BTreeMap::from([("k".to_owned(), self.k as f64)])
-    }
-}
-
-impl FittedKnn<'_> {
-    fn neighbours(&self, asked: MatrixView<'_>) -> Vec<Nearest> {
+    fn search(&self, asked: MatrixView<'_>) -> Vec<Nearest> {
         let mut nearest: Vec<Nearest> = asked.outer_iter().map(|_| Nearest::new(self.k)).collect();
         let mut products = Matrix::zeros((asked.nrows(), KNOWN.min(self.rows.nrows())));
         for (index, known) in self.rows.axis_chunks_iter(Axis(0), KNOWN).enumerate() {
@@ -124,14 +207,6 @@ impl FittedKnn<'_> {
             }
         }
         nearest
-    }
-
-    fn vote(&self, nearest: &Nearest) -> u32 {
-        let mut votes = vec![0_u32; self.n_classes];
-        for &(_, row) in &nearest.rows {
-            votes[self.classes[row as usize] as usize] += 1;
-        }
-        argmax(&votes)
     }
 }
 
@@ -196,7 +271,9 @@ mod tests {
 
     fn predict(k: usize, known: &Matrix, classes: &[u32], asked: &Matrix) -> Vec<u32> {
         let data = FitData::split(known.view(), classes, classes.len(), 3);
-        let fitted = Knn { k }.fit(&data, Seed::new(0), &Silent, &Interrupt::new()).unwrap();
+        let config = Knn { k: Some(k) };
+        let fitted =
+            Estimator::fit(&config, &data, Seed::new(0), &Silent, &Interrupt::new()).unwrap();
         fitted.predict(asked.view()).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! Linear support vector machine: its configuration and its loss. The fitting is [`crate::linear`].
 
-use hourglass_core::{Interrupt, Progress, Seed};
+use hourglass_core::{Interrupt, MatrixView, Progress, Seed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ impl Estimator for LinearSvm {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<Box<dyn Fitted + 'a>, Error> {
-        linear::fit::<SquaredHinge>(&self.settings(), data, progress, interrupt)
+        linear::fit_classes::<SquaredHinge>(&self.settings(), data, progress, interrupt)
     }
 }
 
@@ -71,10 +71,12 @@ impl Estimator for LinearSvm {
 pub(crate) struct SquaredHinge;
 
 impl Loss for SquaredHinge {
-    fn differentiate(scores: &mut [f32], class: usize) -> f32 {
+    type Target = u32;
+
+    fn differentiate(scores: &mut [f32], class: u32) -> f32 {
         let mut loss = 0.0;
         for (index, score) in scores.iter_mut().enumerate() {
-            let sign = if index == class { 1.0 } else { -1.0 };
+            let sign = if index == class as usize { 1.0 } else { -1.0 };
             let short = (1.0 - sign * *score).max(0.0);
             loss += short * short;
             *score = -2.0 * sign * short;
@@ -82,10 +84,14 @@ impl Loss for SquaredHinge {
         loss
     }
 
-    fn curvature(scores: &mut [f32], class: usize) -> f32 {
+    fn curvature(scores: &mut [f32], class: u32) -> f32 {
         let short = |(index, score): (usize, &f32)| {
-            if index == class { *score < 1.0 } else { *score > -1.0 }
+            if index == class as usize { *score < 1.0 } else { *score > -1.0 }
         };
         2.0 * scores.iter().enumerate().filter(|&s| short(s)).count() as f32 / scores.len() as f32
+    }
+
+    fn quality(scores: MatrixView<'_>, classes: &[u32]) -> f64 {
+        linear::accuracy_of(scores, classes)
     }
 }

@@ -1,7 +1,7 @@
 //! Multinomial logistic regression: its configuration and its loss. The fitting is
 //! [`crate::linear`].
 
-use hourglass_core::{Interrupt, Progress, Seed};
+use hourglass_core::{Interrupt, MatrixView, Progress, Seed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ impl Estimator for LogisticRegression {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<Box<dyn Fitted + 'a>, Error> {
-        linear::fit::<CrossEntropy>(&self.settings(), data, progress, interrupt)
+        linear::fit_classes::<CrossEntropy>(&self.settings(), data, progress, interrupt)
     }
 }
 
@@ -74,21 +74,30 @@ impl Estimator for LogisticRegression {
 pub(crate) struct CrossEntropy;
 
 impl Loss for CrossEntropy {
-    fn differentiate(scores: &mut [f32], class: usize) -> f32 {
+    type Target = u32;
+
+    const IS_LOGISTIC: bool = true;
+
+    fn differentiate(scores: &mut [f32], class: u32) -> f32 {
+        let class = class as usize;
         let own = scores[class];
         let (largest, sum) = softmax(scores);
         scores[class] -= 1.0;
         largest + sum.ln() - own
     }
 
-    fn curvature(scores: &mut [f32], _class: usize) -> f32 {
+    fn curvature(scores: &mut [f32], _class: u32) -> f32 {
         softmax(scores);
         scores.iter().map(|p| p * (1.0 - p)).sum::<f32>() / scores.len() as f32
+    }
+
+    fn quality(scores: MatrixView<'_>, classes: &[u32]) -> f64 {
+        linear::accuracy_of(scores, classes)
     }
 }
 
 /// Replaces scores by probabilities; returns the largest score, and the sum that it was divided by.
-fn softmax(scores: &mut [f32]) -> (f32, f32) {
+pub(crate) fn softmax(scores: &mut [f32]) -> (f32, f32) {
     let largest = scores.iter().fold(f32::NEG_INFINITY, |most, &score| most.max(score));
     let mut sum = 0.0;
     for score in scores.iter_mut() {

@@ -1,12 +1,14 @@
-//! The most frequent class, whatever the features: the floor that any classifier must beat.
+//! The most frequent class or the mean value, whatever the features: the floor that any other model
+//! must beat.
 
 use std::collections::BTreeMap;
 
-use hourglass_core::{Interrupt, MatrixView, Progress, Seed};
+use hourglass_core::{Interrupt, Matrix, MatrixView, Progress, Seed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::estimator::{argmax, check_predict};
+use crate::regressor::{FittedRegressor, Regressor, ValueData};
 use crate::{Error, Estimator, FitData, Fitted};
 
 /// Predicts the most frequent class of the training and validation rows, the lowest of several
@@ -24,30 +26,78 @@ impl Estimator for Majority {
         _interrupt: &Interrupt,
     ) -> Result<Box<dyn Fitted + 'a>, Error> {
         data.check()?;
-        let mut counts = vec![0_usize; data.n_classes];
-        data.refit_classes.iter().for_each(|&class| counts[class as usize] += 1);
-        let class = argmax(&counts);
-        let share = counts[class as usize] as f64 / data.refit_classes.len() as f64;
-        Ok(Box::new(FittedMajority { class, share, n_features: data.train.ncols() }))
+        let mut sums = vec![0.0_f32; data.n_classes];
+        for &class in data.refit_classes {
+            sums[class as usize] += data.class_weight(class);
+        }
+        let total: f32 = sums.iter().sum();
+        let shares = sums.iter().map(|sum| sum / total).collect();
+        Ok(Box::new(FittedMajority { shares, n_features: data.train.ncols() }))
     }
 }
 
 struct FittedMajority {
-    class: u32,
-    share: f64,
+    /// Share of each class.
+    shares: Vec<f32>,
     n_features: usize,
 }
 
 impl Fitted for FittedMajority {
-    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<u32>, Error> {
+    fn scores(&self, x: MatrixView<'_>) -> Result<Matrix, Error> {
         check_predict(x, self.n_features)?;
-        Ok(vec![self.class; x.nrows()])
+        Ok(Matrix::from_shape_fn((x.nrows(), self.shares.len()), |(_, class)| self.shares[class]))
     }
 
     fn chosen(&self) -> BTreeMap<String, f64> {
+        let class = argmax(&self.shares);
         BTreeMap::from([
-            ("class".to_owned(), f64::from(self.class)),
-            ("share".to_owned(), self.share),
+            ("class".to_owned(), f64::from(class)),
+            ("share".to_owned(), f64::from(self.shares[class as usize])),
         ])
+    }
+
+    fn size(&self) -> usize {
+        self.shares.len()
+    }
+}
+
+/// Predicts the mean of the training and validation values (scikit-learn's
+/// `DummyRegressor(strategy="mean")`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Mean {}
+
+impl Regressor for Mean {
+    fn fit<'a>(
+        &self,
+        data: &ValueData<'a>,
+        _seed: Seed,
+        _progress: &dyn Progress,
+        _interrupt: &Interrupt,
+    ) -> Result<Box<dyn FittedRegressor + 'a>, Error> {
+        data.check()?;
+        let sum: f64 = data.refit_values.iter().copied().map(f64::from).sum();
+        let mean = (sum / data.refit_values.len() as f64) as f32;
+        Ok(Box::new(FittedMean { mean, n_features: data.train.ncols() }))
+    }
+}
+
+struct FittedMean {
+    mean: f32,
+    n_features: usize,
+}
+
+impl FittedRegressor for FittedMean {
+    fn predict(&self, x: MatrixView<'_>) -> Result<Vec<f32>, Error> {
+        check_predict(x, self.n_features)?;
+        Ok(vec![self.mean; x.nrows()])
+    }
+
+    fn chosen(&self) -> BTreeMap<String, f64> {
+        BTreeMap::from([("mean".to_owned(), f64::from(self.mean))])
+    }
+
+    fn size(&self) -> usize {
+        1
     }
 }

@@ -13,6 +13,10 @@ use crate::{Error, Result};
 /// Rows whose products are summed in f32 before they join the f64 sum.
 const CHUNK_ROWS: usize = 4096;
 
+/// Share of the largest variance below which a component is the rounding of `f32` products. Scaled
+/// to the same spread as the others, such a column would be noise that test rows blow up.
+const RESOLUTION: f64 = 1e-7;
+
 /// A fitted PCA.
 #[derive(Clone, Debug)]
 pub struct Pca {
@@ -23,7 +27,8 @@ pub struct Pca {
 }
 
 impl Pca {
-    /// Fits at most `n_components` components: as many as there are columns and rows for.
+    /// Fits at most `n_components` components: as many as there are columns and rows for, and as
+    /// have a variance that can be told from rounding (one at least).
     ///
     /// # Shapes
     /// - `train`: `(n_rows, n_features)`, finite values
@@ -51,6 +56,9 @@ impl Pca {
         let mut order: Vec<usize> = (0..n_features).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
         let total: f64 = eigen.eigenvalues.iter().sum();
+        let least = RESOLUTION * order.first().map_or(0.0, |&index| eigen.eigenvalues[index]);
+        let n_seen = order.iter().take_while(|&&index| eigen.eigenvalues[index] > least).count();
+        let n_components = n_components.min(n_seen.max(1));
         let mut components = Matrix::zeros((n_components, n_features));
         for (mut component, &index) in components.rows_mut().into_iter().zip(&order) {
             let vector = eigen.eigenvectors.column(index);
@@ -147,6 +155,18 @@ mod tests {
             assert!((found.abs() - expected).abs() < 1e-4, "{scores}");
         }
         assert!((pca.squared_error(x.view()).unwrap() - 1.021_214_6).abs() < 1e-5);
+    }
+
+    #[test]
+    fn components_that_are_rounding_are_left_out() {
+        // The third column is the sum of the others, the fourth never moves.
+        let x = Matrix::from_shape_fn((200, 4), |(row, column)| {
+            let (a, b) = ((row * 7 % 31) as f32 / 31.0, (row * 11 % 17) as f32 / 17.0);
+            [a, b, a + b, 0.25][column]
+        });
+        assert_eq!(Pca::fit(x.view(), 4).unwrap().n_components(), 2);
+        let constant = Matrix::from_elem((5, 3), 1.0);
+        assert_eq!(Pca::fit(constant.view(), 3).unwrap().n_components(), 1);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Parsing is in [`crate::file`]; nothing here opens a file.
 
-use hourglass_core::Seed;
+use hourglass_core::{Seed, Task};
 use hourglass_data::{DataConfig, PreprocessConfig, SplitConfig};
-use hourglass_downstream::{EstimatorConfig, Metric};
+use hourglass_downstream::{Calibration, ClassWeight, EstimatorConfig, Metric};
 use hourglass_features::{FeatureSet, FeaturesConfig};
 use hourglass_models::ModelConfig;
 use hourglass_train::TrainConfig;
@@ -61,9 +61,29 @@ pub struct DownstreamConfig {
     pub compare: Vec<FeatureSet>,
     /// Classifiers; the verdict is about the first.
     pub models: Vec<EstimatorConfig>,
-    /// What they are judged by. Default: `accuracy`.
+    /// What they are judged by. Default: `accuracy`, or `rmse` where the target is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Shares of the rows whose labels the models see, each above 0 and at most 1; the autoencoder
+    /// is trained on all rows. Default: `[1.0]`.
+    #[serde(default = "all_labels")]
+    pub label_fraction: Vec<f64>,
+    /// How much a row counts while a classifier is fitted. Default: `none`, all the same.
     #[serde(default)]
-    pub metric: Metric,
+    pub class_weight: ClassWeight,
+    /// Whether scores are turned into honest probabilities on validation rows. Default: `none`.
+    #[serde(default)]
+    pub calibration: Calibration,
+}
+
+impl DownstreamConfig {
+    /// What the models are judged by on a task.
+    pub fn metric_for(&self, task: Task) -> Metric {
+        self.metric.unwrap_or(match task {
+            Task::Classification => Metric::Accuracy,
+            Task::Regression => Metric::Rmse,
+        })
+    }
 }
 
 fn one() -> usize {
@@ -74,14 +94,52 @@ fn cpu() -> String {
     "cpu".to_owned()
 }
 
+fn all_labels() -> Vec<f64> {
+    vec![1.0]
+}
+
 fn all_sets() -> Vec<FeatureSet> {
     FeatureSet::ALL.to_vec()
 }
 
 impl Pipeline {
-    /// Seed of a repeat, counted from 0.
-    pub fn repeat_seed(&self, repeat: usize) -> Seed {
+    /// How often the whole experiment is run: each repeat once for each fold.
+    pub fn n_runs(&self) -> usize {
+        self.repeats * self.split.n_folds()
+    }
+
+    /// The fold that is the test part in a run, counted from 0.
+    pub fn fold(&self, run: usize) -> usize {
+        run % self.split.n_folds()
+    }
+
+    /// Seed of a run, counted from 0: runs of one repeat differ in their fold.
+    pub fn repeat_seed(&self, run: usize) -> Seed {
+        let repeat = self.split_seed_parent(run);
+        match self.split.n_folds() {
+            1 => repeat,
+            _ => repeat.child("fold").nth(self.fold(run) as u64),
+        }
+    }
+
+    /// Seed of a run's split: that of its repeat, so that its folds are those of one shuffle.
+    pub fn split_seed(&self, run: usize) -> Seed {
+        self.split_seed_parent(run).child("split")
+    }
+
+    fn split_seed_parent(&self, run: usize) -> Seed {
+        let repeat = run / self.split.n_folds();
         Seed::new(self.seed).child("repeat").nth(repeat as u64)
+    }
+
+    /// What a run is called, such as `repeat 2` or `repeat 1, fold 3`.
+    pub fn run_label(&self, run: usize) -> String {
+        let n_folds = self.split.n_folds();
+        let repeat = run / n_folds + 1;
+        match n_folds {
+            1 => format!("repeat {repeat}"),
+            _ => format!("repeat {repeat}, fold {}", self.fold(run) + 1),
+        }
     }
 
     /// Seed of data that are drawn; all repeats share them.
@@ -127,6 +185,42 @@ impl Pipeline {
         found.require(unique(&names), "downstream.models", || {
             "`downstream.models` names a classifier twice".to_owned()
         });
+        let fractions = &downstream.label_fraction;
+        let is_share = |fraction: &f64| *fraction > 0.0 && *fraction <= 1.0;
+        found.require(
+            !fractions.is_empty() && fractions.iter().all(is_share) && unique(fractions),
+            "downstream.label_fraction",
+            || {
+                "`downstream.label_fraction` must be shares above 0 and at most 1, each once\n\
+                 hint: try `[0.01, 0.1, 1.0]`"
+                    .to_owned()
+            },
+        );
+        if downstream.metric.is_some_and(Metric::needs_probabilities)
+            && downstream.calibration == Calibration::None
+            && let Some(model) = downstream.models.iter().find(|m| !m.gives_probabilities())
+        {
+            let message = format!(
+                "`downstream.metric` needs probabilities, which `{}` doesn't give\n\
+                 hint: add `calibration = \"sigmoid\"` to `[downstream]`",
+                model.name()
+            );
+            found.add("downstream.metric", message);
+        }
+        if let Some(metric) = downstream.metric {
+            let fits = |model: &EstimatorConfig| match metric.task() {
+                Task::Classification => model.classifier().is_some(),
+                Task::Regression => model.regressor().is_some(),
+            };
+            if let Some(model) = downstream.models.iter().find(|model| !fits(model)) {
+                let message = format!(
+                    "`{}` can't be judged by `{}`: one is about classes, the other about numbers",
+                    model.name(),
+                    metric.name()
+                );
+                found.add("downstream.models", message);
+            }
+        }
         for model in &downstream.models {
             if let Err(error) = model.check() {
                 found.add("downstream.models", error.to_string());

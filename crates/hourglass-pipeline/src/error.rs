@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hourglass_core::Task;
+use hourglass_downstream::Metric;
+
 use crate::problem::FileError;
 
 /// Why a pipeline could not be read or did not finish.
@@ -60,9 +63,25 @@ pub enum Error {
     /// The report can't be written or read.
     #[error(transparent)]
     Report(#[from] hourglass_report::ReportError),
-    /// The data has numbers to predict instead of classes.
-    #[error("the target is a number, but the downstream models predict classes")]
-    NotClasses,
+    /// The target is not what the metric is about.
+    #[error(
+        "the target is {}, but `downstream.metric` is `{metric}`\n\
+         hint: delete `metric`, or name one of {}", target_words(*.task), metrics_of(*.task)
+    )]
+    Metric {
+        /// What the data ask for.
+        task: Task,
+        /// The metric of the file.
+        metric: &'static str,
+    },
+    /// A folder holds no pipeline.
+    #[error(
+        "no pipeline file in `{}`\nhint: a suite is a folder of pipeline files, `*.toml`", path.display()
+    )]
+    NoPipelines {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is no run to show.
     #[error("there is no run at `{}`\nhint: run a pipeline first, or name a run directory", path.display())]
     NoRun {
@@ -99,8 +118,26 @@ impl Error {
 
     /// Whether the file or the arguments are wrong, rather than the run.
     pub fn is_mistake(&self) -> bool {
-        matches!(self, Error::ReadFile { .. } | Error::File(_) | Error::NoRun { .. })
+        matches!(
+            self,
+            Error::ReadFile { .. }
+                | Error::File(_)
+                | Error::NoRun { .. }
+                | Error::NoPipelines { .. }
+        )
     }
+}
+
+fn target_words(task: Task) -> &'static str {
+    match task {
+        Task::Classification => "a class",
+        Task::Regression => "a number",
+    }
+}
+
+fn metrics_of(task: Task) -> String {
+    let fitting = Metric::ALL.iter().filter(|metric| metric.task() == task);
+    fitting.map(|metric| format!("`{}`", metric.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// What to do after an interrupted training, whose state is saved.

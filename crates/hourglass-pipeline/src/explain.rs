@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hourglass_data::Locations;
+use hourglass_data::{Locations, SplitConfig};
 use serde::Serialize;
 
 use crate::cache::Cache;
@@ -93,7 +93,8 @@ pub enum GraphFormat {
 
 /// The stage graph of a pipeline; stages that repeats have in common are drawn once.
 pub fn graph(pipeline: &Pipeline, format: GraphFormat) -> String {
-    let plan = Plan::new(&Pipeline { repeats: 1, ..pipeline.clone() }, "");
+    let split = SplitConfig { folds: None, ..pipeline.split.clone() };
+    let plan = Plan::new(&Pipeline { repeats: 1, split, ..pipeline.clone() }, "");
     let names: Vec<String> =
         plan.stages.iter().map(|stage| stage.label.replace(", repeat 1", "")).collect();
     let edges = plan
@@ -104,7 +105,7 @@ pub fn graph(pipeline: &Pipeline, format: GraphFormat) -> String {
     let mut text = String::new();
     match format {
         GraphFormat::Text => {
-            text += &format!("{} ({} x)\n", pipeline.name, pipeline.repeats);
+            text += &format!("{} ({} x)\n", pipeline.name, pipeline.n_runs());
             let mut depths = BTreeMap::new();
             for (index, stage) in plan.stages.iter().enumerate() {
                 let above = stage.reads.iter().filter_map(|read| depths.get(read)).max();

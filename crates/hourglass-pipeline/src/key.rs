@@ -128,7 +128,7 @@ fn write_canonical(text: &mut String, value: &Value) {
 }
 
 /// Every leaf of a value under its dotted path.
-fn leaves(value: &Value) -> BTreeMap<String, String> {
+pub(crate) fn leaves(value: &Value) -> BTreeMap<String, String> {
     fn walk(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
         match value {
             Value::Object(map) if !map.is_empty() => {

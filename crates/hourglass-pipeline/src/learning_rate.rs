@@ -25,7 +25,7 @@ pub fn learning_rate_test(
     let RunOptions { base, locations, .. } = options;
     let source = hourglass_data::resolve(&pipeline.data, base, locations, progress, interrupt)?;
     let seed = pipeline.repeat_seed(0);
-    let mut rows = Rows::new(pipeline, &source, interrupt, seed);
+    let mut rows = Rows::new(pipeline, &source, interrupt, 0);
     let samples = &rows.get()?.samples;
     let n_features = samples.shape.n_features();
     let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;

@@ -22,8 +22,16 @@ pub enum Kind {
     Figures,
     /// Makes one feature matrix; keeps nothing.
     Extract(FeatureSet),
-    /// Fits one classifier (by its index in the file) on one feature set; keeps predictions.
-    Downstream(FeatureSet, usize),
+    /// Fits one model on one feature set with a share of the labels (both by their index in the
+    /// file); keeps predictions.
+    Downstream {
+        /// What it sees.
+        set: FeatureSet,
+        /// Index of the model in the file.
+        model: usize,
+        /// Index of the share of labels in the file.
+        labels: usize,
+    },
     /// Puts everything together in the run directory.
     Report,
 }
@@ -33,7 +41,7 @@ pub enum Kind {
 pub struct Stage {
     /// What it does.
     pub kind: Kind,
-    /// Repeat from 0, or `None` for what all repeats share.
+    /// Run from 0 (a repeat, or a fold of one), or `None` for what all share.
     pub repeat: Option<usize>,
     /// What decides its result.
     pub inputs: Inputs,
@@ -59,19 +67,22 @@ impl Kind {
             Kind::Train => "train",
             Kind::Figures => "figures",
             Kind::Extract(_) => "extract",
-            Kind::Downstream(..) => "downstream",
+            Kind::Downstream { .. } => "downstream",
             Kind::Report => "report",
         }
     }
 
     /// Whether the cache keeps what it makes.
     pub fn is_stored(self) -> bool {
-        matches!(self, Kind::Preprocess | Kind::Train | Kind::Figures | Kind::Downstream(..))
+        matches!(self, Kind::Preprocess | Kind::Train | Kind::Figures | Kind::Downstream { .. })
     }
 
     /// Counted up where the code behind a stage starts to make something else.
     fn version(self) -> u32 {
-        1
+        match self {
+            Kind::Preprocess | Kind::Downstream { .. } => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -82,13 +93,13 @@ impl Plan {
         let data = plan.push(Kind::Data, None, tables([("data", to_value(&pipeline.data))]), &[]);
         plan.stages[data].inputs.data = Some(fingerprint.to_owned());
         let mut last = Vec::new();
-        for repeat in 0..pipeline.repeats {
+        for repeat in 0..pipeline.n_runs() {
             last.extend(plan.push_repeat(pipeline, repeat, data));
         }
         let report = json!({
             "name": pipeline.name,
             "seed": pipeline.seed,
-            "metric": pipeline.downstream.metric.name(),
+            "metric": to_value(&pipeline.downstream.metric),
         });
         plan.push(Kind::Report, None, tables([("report", report)]), &last);
         plan
@@ -110,10 +121,12 @@ impl Plan {
         let model = to_value(&pipeline.model);
         let features = to_value(&pipeline.features);
         let scale = to_value(&pipeline.features.scale);
-        let at = Some((repeat, seed));
+        let at = Some(At { repeat, seed, label: pipeline.run_label(repeat) });
+        let at = at.as_ref();
 
         let preprocess_tables = tables([
             ("split", to_value(&pipeline.split)),
+            ("fold", json!(pipeline.fold(repeat))),
             ("preprocess", to_value(&pipeline.preprocess)),
         ]);
         let preprocess = self.push(Kind::Preprocess, at, preprocess_tables, &[data]);
@@ -146,14 +159,24 @@ impl Plan {
             let mut own = own;
             own.insert("set".to_owned(), json!(set.name()));
             let extract = self.push(Kind::Extract(set), at, own, &[read]);
-            for (index, estimator) in pipeline.downstream.models.iter().enumerate() {
-                let own = tables([("model", to_value(estimator))]);
-                let kind = Kind::Downstream(set, index);
-                let downstream = self.push(kind, at, own, &[extract]);
-                let label = format!("{} + {}", set.name(), estimator.name());
-                self.stages[downstream].label =
-                    labelled(&format!("downstream {label}"), Some(repeat));
-                last.push(downstream);
+            for (labels, fraction) in pipeline.downstream.label_fraction.iter().enumerate() {
+                for (model, estimator) in pipeline.downstream.models.iter().enumerate() {
+                    let own = tables([
+                        ("model", to_value(estimator)),
+                        ("label_fraction", json!(fraction)),
+                        ("class_weight", to_value(&pipeline.downstream.class_weight)),
+                        ("calibration", to_value(&pipeline.downstream.calibration)),
+                    ]);
+                    let kind = Kind::Downstream { set, model, labels };
+                    let downstream = self.push(kind, at, own, &[extract]);
+                    let few = match *fraction {
+                        1.0 => String::new(),
+                        share => format!(" ({}% of labels)", share * 100.0),
+                    };
+                    let label = format!("downstream {} + {}{few}", set.name(), estimator.name());
+                    self.stages[downstream].label = labelled(&label, at);
+                    last.push(downstream);
+                }
             }
         }
         last
@@ -162,7 +185,7 @@ impl Plan {
     fn push(
         &mut self,
         kind: Kind,
-        repeat: Option<(usize, Seed)>,
+        at: Option<&At>,
         tables: BTreeMap<String, Value>,
         reads: &[usize],
     ) -> usize {
@@ -179,22 +202,29 @@ impl Plan {
             tables,
             reads: read.collect(),
             data: None,
-            seed: repeat.map(|(_, seed)| seed.value()),
+            seed: at.map(|at| at.seed.value()),
         };
         let what = match kind {
             Kind::Extract(set) => format!("extract {}", set.name()),
             other => other.name().to_owned(),
         };
-        let repeat = repeat.map(|(repeat, _)| repeat);
-        let label = labelled(&what, repeat);
+        let repeat = at.map(|at| at.repeat);
+        let label = labelled(&what, at);
         self.stages.push(Stage { kind, repeat, inputs, label, reads: reads.to_vec() });
         self.stages.len() - 1
     }
 }
 
-fn labelled(what: &str, repeat: Option<usize>) -> String {
-    match repeat {
-        Some(repeat) => format!("{what}, repeat {}", repeat + 1),
+/// The run that a stage belongs to.
+struct At {
+    repeat: usize,
+    seed: Seed,
+    label: String,
+}
+
+fn labelled(what: &str, at: Option<&At>) -> String {
+    match at {
+        Some(at) => format!("{what}, {}", at.label),
         None => what.to_owned(),
     }
 }

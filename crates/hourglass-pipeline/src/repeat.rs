@@ -1,30 +1,30 @@
-//! One repeat of the experiment: preprocess, train, figures, and every classifier on every feature
-//! set. Matrices live here, one feature set at a time, and are made only where the cache misses.
+//! One run of the experiment (a repeat, or a fold of one): preprocess, train, figures, and every
+//! model on every feature set. Matrices live here, one feature set at a time, and are made only
+//! where the cache misses.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use hourglass_core::{Interrupt, Matrix, Part, Partition, Progress, SampleShape, Samples, Seed};
+use hourglass_core::{
+    Interrupt, Matrix, Part, Partition, Progress, SampleShape, Samples, Seed, Targets, Task,
+};
 use hourglass_data::{Provenance, Resolved};
-use hourglass_downstream::{EstimatorConfig, FitData};
 use hourglass_features::{Bundle, FeatureSet, Sources, extract};
 use hourglass_models::{Autoencoder, build};
 use hourglass_train::{FitOptions, History, fit};
-use ndarray::s;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Slot, read_json, write_json};
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
 use crate::figures::Figures;
+use crate::judgement::{Asked, Judgement, judge};
 use crate::plan::Kind;
 use crate::run::Runner;
 
 const FACTS_FILE: &str = "data.json";
 const HISTORY_FILE: &str = "history.json";
 const FIGURES_FILE: &str = "figures.json";
-const JUDGEMENT_FILE: &str = "judgement.json";
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Samples of each part whose reconstructions are followed over the epochs.
@@ -38,21 +38,17 @@ pub(crate) struct DataFacts {
     pub(crate) shape: SampleShape,
     /// Whether the test rows are those that the source publishes, the same in every repeat.
     pub(crate) test_is_published: bool,
+    pub(crate) task: Task,
+    /// Names of the classes; empty where numbers are predicted.
     pub(crate) classes: Vec<String>,
     pub(crate) test_classes: Vec<u32>,
+    /// Numbers to predict of the test rows; empty where classes are predicted.
+    pub(crate) test_values: Vec<f32>,
     /// Class of each watched sample, training part and validation part.
     pub(crate) watched: [Vec<u32>; 2],
     pub(crate) value_range: [f32; 2],
     /// What a reader should know of the preparation, one sentence each.
     pub(crate) notes: Vec<String>,
-}
-
-/// What one classifier said of the test rows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Judgement {
-    pub(crate) n_features: usize,
-    pub(crate) predicted: Vec<u32>,
-    pub(crate) chosen: BTreeMap<String, f64>,
 }
 
 /// Everything that the report needs of one repeat.
@@ -62,8 +58,8 @@ pub(crate) struct RepeatResult {
     pub(crate) figures: Figures,
     pub(crate) n_parameters: usize,
     pub(crate) latent_dim: usize,
-    /// Feature sets in the order of the file; in each, the classifiers in the order of the file.
-    pub(crate) judgements: Vec<Vec<Judgement>>,
+    /// Shares of labels, in each the feature sets, in each the models, in the order of the file.
+    pub(crate) judgements: Vec<Vec<Vec<Judgement>>>,
     pub(crate) bundle: PathBuf,
 }
 
@@ -74,7 +70,7 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     let stage =
         |kind| plan.stage(kind, Some(repeat)).expect("the plan holds every stage of every repeat");
     let (progress, interrupt) = (runner.progress, runner.interrupt);
-    let mut rows = Rows::new(pipeline, runner.source, interrupt, seed);
+    let mut rows = Rows::new(pipeline, runner.source, interrupt, repeat);
 
     let entry = runner.stage(stage(Kind::Preprocess), |slot| {
         write_json(&slot.dir().join(FACTS_FILE), &rows.get()?.facts)
@@ -100,34 +96,45 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     })?;
     let figures: Figures = read_json(&entry.dir.join(FIGURES_FILE))?;
 
-    let mut judgements = Vec::new();
+    let fractions = &pipeline.downstream.label_fraction;
+    let mut judgements: Vec<Vec<Vec<Judgement>>> = vec![Vec::new(); fractions.len()];
     for &set in &pipeline.downstream.compare {
         // Dropped before the next set is made, so that only one feature matrix is alive.
         let mut features: Option<Matrix> = None;
-        let mut of_set = Vec::new();
-        for (index, estimator) in pipeline.downstream.models.iter().enumerate() {
-            let downstream = stage(Kind::Downstream(set, index));
-            if features.is_none() && runner.needs(downstream) {
-                let clock = Instant::now();
-                features = Some(features_of(set, rows.get()?, pipeline, seed, trained.as_ref())?);
-                runner.timed(stage(Kind::Extract(set)), clock, false);
-            }
-            let entry = runner.stage(downstream, |slot| {
-                let prepared = rows.get()?;
-                if features.is_none() {
-                    features = Some(features_of(set, prepared, pipeline, seed, trained.as_ref())?);
+        for (labels, &fraction) in fractions.iter().enumerate() {
+            let mut of_set = Vec::new();
+            for (model, estimator) in pipeline.downstream.models.iter().enumerate() {
+                let downstream = stage(Kind::Downstream { set, model, labels });
+                if features.is_none() && runner.needs(downstream) {
+                    let clock = Instant::now();
+                    let made = features_of(set, rows.get()?, pipeline, seed, trained.as_ref())?;
+                    features = Some(made);
+                    runner.timed(stage(Kind::Extract(set)), clock, false);
                 }
-                let matrix = features.as_ref().expect("it has just been made");
-                progress.begin(&downstream.label, None);
-                let judgement =
-                    judge(estimator, matrix, &prepared.samples, seed, progress, interrupt)
-                        .map_err(|source| Error::downstream(&downstream.label, source))?;
-                progress.end("");
-                write_json(&slot.dir().join(JUDGEMENT_FILE), &judgement)
-            })?;
-            of_set.push(read_json(&entry.dir.join(JUDGEMENT_FILE))?);
+                let entry = runner.stage(downstream, |slot| {
+                    let prepared = rows.get()?;
+                    if features.is_none() {
+                        let made = features_of(set, prepared, pipeline, seed, trained.as_ref())?;
+                        features = Some(made);
+                    }
+                    let matrix = features.as_ref().expect("it has just been made");
+                    progress.begin(&downstream.label, None);
+                    let asked = Asked {
+                        estimator,
+                        settings: &pipeline.downstream,
+                        fraction,
+                        seed: seed.child("downstream"),
+                    };
+                    let judgement =
+                        judge(&asked, matrix, &prepared.samples, progress, interrupt)
+                            .map_err(|source| Error::downstream(&downstream.label, source))?;
+                    progress.end("");
+                    judgement.save(slot.dir())
+                })?;
+                of_set.push(Judgement::load(&entry.dir)?);
+            }
+            judgements[labels].push(of_set);
         }
-        judgements.push(of_set);
     }
     let n_parameters = trained.parameters().iter().map(|parameter| parameter.len()).sum();
     let latent_dim = trained.latent_dim();
@@ -139,7 +146,7 @@ pub(crate) struct Rows<'a> {
     pipeline: &'a Pipeline,
     source: &'a Resolved,
     interrupt: &'a Interrupt,
-    seed: Seed,
+    run: usize,
     prepared: Option<Prepared>,
 }
 
@@ -154,9 +161,9 @@ impl<'a> Rows<'a> {
         pipeline: &'a Pipeline,
         source: &'a Resolved,
         interrupt: &'a Interrupt,
-        seed: Seed,
+        run: usize,
     ) -> Self {
-        Rows { pipeline, source, interrupt, seed, prepared: None }
+        Rows { pipeline, source, interrupt, run, prepared: None }
     }
 
     pub(crate) fn get(&mut self) -> Result<&Prepared, Error> {
@@ -170,18 +177,34 @@ impl<'a> Rows<'a> {
     fn prepare(&self) -> Result<Prepared, Error> {
         let loaded = self.source.load(self.pipeline.data_seed(), self.interrupt)?;
         let Pipeline { split, preprocess, .. } = self.pipeline;
-        let hourglass_data::Prepared { samples, preprocessor, notes } =
-            hourglass_data::prepare(&loaded, split, preprocess, self.seed.child("split"), 0)?;
-        let classes = samples.targets.class_names().ok_or(Error::NotClasses)?.to_vec();
-        let test_classes = samples.class_ids(Part::Test).ok_or(Error::NotClasses)?.to_vec();
+        let (run, split_seed) = (self.run, self.pipeline.split_seed(self.run));
+        let hourglass_data::Prepared { samples, preprocessor, notes } = hourglass_data::prepare(
+            &loaded,
+            split,
+            preprocess,
+            split_seed,
+            self.pipeline.fold(run),
+        )?;
+        let (task, test_values) = match &samples.targets {
+            Targets::Classes { .. } => (Task::Classification, Vec::new()),
+            Targets::Values(values) => {
+                (Task::Regression, values[samples.partition.rows(Part::Test)].to_vec())
+            }
+        };
+        let metric = self.pipeline.downstream.metric_for(task);
+        if metric.task() != task {
+            return Err(Error::Metric { task, metric: metric.name() });
+        }
         let (low, high) = preprocessor.output_range().unwrap_or((0.0, 1.0));
         let facts = DataFacts {
             partition: samples.partition,
             shape: samples.shape.clone(),
             test_is_published: loaded.test.is_some(),
             provenance: loaded.provenance,
-            classes,
-            test_classes,
+            task,
+            classes: samples.targets.class_names().unwrap_or_default().to_vec(),
+            test_classes: samples.class_ids(Part::Test).unwrap_or_default().to_vec(),
+            test_values,
             watched: watched_classes(&samples),
             value_range: [low, high],
             notes,
@@ -260,27 +283,4 @@ fn features_of(
     let random = build(&pipeline.model, &rows.samples.shape, seed.child("model"))?;
     let sources = Sources { samples: &rows.samples, trained, random: random.as_ref() };
     Ok(extract(set, &sources, &pipeline.features)?.matrix)
-}
-
-/// Fits a classifier, its choices made on validation, and has it predict the test rows once.
-fn judge(
-    estimator: &EstimatorConfig,
-    features: &Matrix,
-    samples: &Samples,
-    seed: Seed,
-    progress: &dyn Progress,
-    interrupt: &Interrupt,
-) -> Result<Judgement, hourglass_downstream::Error> {
-    let rows = |part| features.slice(s![samples.partition.rows(part), ..]);
-    let classes = samples.class_ids(Part::TrainValidation).unwrap_or_default();
-    let n_classes = samples.targets.class_names().map_or(0, <[String]>::len);
-    let n_train = samples.partition.n_train;
-    let data = FitData::split(rows(Part::TrainValidation), classes, n_train, n_classes);
-    let seed = seed.child("downstream").child(estimator.name());
-    let fitted = estimator.build().fit(&data, seed, progress, interrupt)?;
-    Ok(Judgement {
-        n_features: features.ncols(),
-        predicted: fitted.predict(rows(Part::Test))?,
-        chosen: fitted.chosen(),
-    })
 }

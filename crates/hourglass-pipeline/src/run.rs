@@ -15,6 +15,7 @@ use crate::error::{Doing, Error};
 use crate::plan::{Kind, Plan, Stage};
 use crate::repeat::{self, RepeatResult};
 use crate::run_folder::{self, RunRecord};
+use crate::scores::Scores;
 use crate::summary;
 
 /// What a stage must take to be spoken of.
@@ -83,8 +84,8 @@ pub fn run(
         }],
         n_run: 0,
     };
-    let mut repeats: Vec<RepeatResult> = Vec::with_capacity(pipeline.repeats);
-    for repeat in 0..pipeline.repeats {
+    let mut repeats: Vec<RepeatResult> = Vec::with_capacity(pipeline.n_runs());
+    for repeat in 0..pipeline.n_runs() {
         repeats.push(repeat::run(&mut runner, repeat)?);
     }
     // A run that made nothing new leaves the folder, and the timings of the first run, as they are.
@@ -110,8 +111,10 @@ pub fn run(
         fingerprint: &fingerprint,
         bundles: repeats.iter().map(|repeat| repeat.bundle.as_path()).collect(),
         stages: timings,
+        downstream: Scores::new(pipeline, &repeats).timings(),
         started,
         total_seconds: clock.elapsed().as_secs_f64(),
+        base: &options.base,
     };
     run_folder::write(&options.runs_dir, &name, &record)?;
     Ok(RunOutcome { folder, report })

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hourglass_report::{Report, StageTiming, Timings, to_markdown};
+use hourglass_report::{DownstreamTiming, Report, StageTiming, Timings, to_markdown};
 use serde_json::json;
 
 use crate::cache::{read_json, replace_dir, write_json};
@@ -26,8 +26,11 @@ pub(crate) struct RunRecord<'a> {
     /// Folder of each repeat's bundle in the cache.
     pub(crate) bundles: Vec<&'a Path>,
     pub(crate) stages: Vec<StageTiming>,
+    pub(crate) downstream: Vec<DownstreamTiming>,
     pub(crate) started: SystemTime,
     pub(crate) total_seconds: f64,
+    /// Folder that paths in the pipeline file are relative to.
+    pub(crate) base: &'a Path,
 }
 
 /// Writes the run directory `name`, replaces an older one, and points `latest` to it.
@@ -113,6 +116,7 @@ fn timings(record: &RunRecord<'_>) -> Timings {
         threads: threads(),
         machine: machine(),
         stages: record.stages.clone(),
+        downstream: record.downstream.clone(),
     }
 }
 
@@ -126,10 +130,24 @@ fn manifest(record: &RunRecord<'_>, timings: &Timings) -> serde_json::Value {
         "data": { "dataset": report.data.dataset, "fingerprint": record.fingerprint, "files": report.data.files },
         "machine": timings.machine,
         "threads": timings.threads,
+        "base": fs::canonicalize(base_or_here(record.base)).ok(),
         "git_commit": git_commit(),
         "started": timings.started,
         "finished": timings.finished,
     })
+}
+
+/// The empty path is the current folder, which the system calls `.`.
+fn base_or_here(base: &Path) -> &Path {
+    if base.as_os_str().is_empty() { Path::new(".") } else { base }
+}
+
+/// Folder that paths in the pipeline file of a run are relative to, as its manifest says; the
+/// current folder where it doesn't.
+pub(crate) fn base(folder: &Path) -> PathBuf {
+    let manifest: Option<serde_json::Value> = read_json(&folder.join("manifest.json")).ok();
+    let base = manifest.as_ref().and_then(|manifest| manifest["base"].as_str());
+    base.map_or_else(PathBuf::new, PathBuf::from)
 }
 
 /// The commit of the current folder's repository, where there is one.

@@ -35,6 +35,7 @@ fn sample() -> Report {
         name: "Layout sample".into(),
         seed: 42,
         repeats: REPEATS,
+        folds: 1,
         repeat_seeds: vec![9_871_236_541_236_547_891, 1_236_547_891_236_547, 77_123_654_789],
         verdict: verdict(&results, &metric, "logistic_regression"),
         data: data(),
@@ -60,6 +61,9 @@ fn sample() -> Report {
         ],
         results,
         main_model: "logistic_regression".into(),
+        label_fractions: vec![1.0],
+        curves: Vec::new(),
+        predictions: Vec::new(),
         per_class: per_class(),
         confusion: ["raw", "autoencoder"].map(confusion).into(),
         training: (0..REPEATS).map(training).collect(),
@@ -77,6 +81,7 @@ fn sample() -> Report {
 
 fn data() -> DataSummary {
     DataSummary {
+        task: hourglass_core::Task::Classification,
         dataset: "Invented digits".into(),
         sentence: "No data were read: the rows of this page are drawn by a formula, scaled to 0 \
                    to 1 and cut as MNIST is."
@@ -138,6 +143,8 @@ fn row((set, n_features): (&str, usize), model: &str, error: f64, gain: Option<f
             p_value: Some(p),
             p_holm: Some(p),
             mark,
+            effect: None,
+            practice: None,
         }
     });
     let chosen = match model {
@@ -145,6 +152,10 @@ fn row((set, n_features): (&str, usize), model: &str, error: f64, gain: Option<f
         _ => BTreeMap::from([("c".to_string(), 0.1)]),
     };
     ResultRow {
+        label_fraction: 1.0,
+        n_labels: 60_000,
+        size: 10.0 * (n_features as f64 + 1.0),
+        metrics: std::collections::BTreeMap::new(),
         feature_set: set.into(),
         model: model.into(),
         n_features,
@@ -289,6 +300,7 @@ fn timings() -> Timings {
         threads: 2,
         machine: "an invented machine".into(),
         stages: all,
+        downstream: Vec::new(),
     }
 }
 

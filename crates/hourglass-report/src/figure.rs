@@ -2,17 +2,23 @@
 //! dark. Colours are CSS classes of the page, nothing has an id, and text is the page's own font.
 
 mod axis;
+mod critical;
 mod curves;
+mod diagonal;
 mod forest;
 mod profile;
 mod rates;
 mod scatter;
+mod shares;
 
+pub(crate) use critical::CriticalDifference;
 pub(crate) use curves::{Curves, Line, LineKind, Reference};
+pub(crate) use diagonal::{Diagonal, Trace};
 pub(crate) use forest::{Forest, ForestRow};
 pub(crate) use profile::{MOST_COLUMNS, Profile};
 pub(crate) use rates::Rates;
 pub(crate) use scatter::{Scatter, colour};
+pub(crate) use shares::Shares;
 
 /// Number of class colours that the page's style sheet defines.
 pub(crate) const N_COLOURS: usize = 10;
@@ -21,6 +27,8 @@ pub(crate) const N_COLOURS: usize = 10;
 pub(crate) enum Figure {
     /// Differences to raw with their intervals.
     Forest(Forest),
+    /// Mean ranks over data sets.
+    CriticalDifference(CriticalDifference),
     /// Something over the epochs.
     Curves(Curves),
     /// Samples in two dimensions.
@@ -29,6 +37,10 @@ pub(crate) enum Figure {
     Profile(Profile),
     /// Losses over a rising learning rate.
     Rates(Rates),
+    /// Curves in the unit square or over a range, with the line on which both axes agree.
+    Diagonal(Diagonal),
+    /// Scores against shares of the labels.
+    Shares(Shares),
 }
 
 impl Figure {
@@ -36,10 +48,13 @@ impl Figure {
     pub(crate) fn svg(&self) -> Option<String> {
         match self {
             Figure::Forest(forest) => forest.svg(),
+            Figure::CriticalDifference(diagram) => diagram.svg(),
             Figure::Curves(curves) => curves.svg(),
             Figure::Scatter(scatter) => scatter.svg(),
             Figure::Profile(profile) => profile.svg(),
             Figure::Rates(rates) => rates.svg(),
+            Figure::Diagonal(diagonal) => diagonal.svg(),
+            Figure::Shares(shares) => shares.svg(),
         }
     }
 }

@@ -10,8 +10,11 @@ mod json;
 mod verdict;
 
 mod markdown;
+mod metric_table;
 mod page;
 mod table;
+
+mod suite;
 
 mod facts;
 mod figure;
@@ -26,11 +29,16 @@ mod tests;
 pub use error::ReportError;
 pub use markdown::to_markdown;
 pub use model::{
-    AUTOENCODER, ClassRow, Comparison, Confusion, DataFile, DataSummary, EpochRow, FixedSample,
-    LatentMap, Mark, Metric, ModelSummary, PCA, RANDOM_ENCODER, RAW, RAW_AND_AUTOENCODER,
-    Reconstruction, ReconstructionError, Report, ResultRow, SCHEMA_VERSION, TrainingRun, rounded,
+    AUTOENCODER, ClassRow, Comparison, Confusion, DataFile, DataSummary, Effect, EpochRow,
+    FixedSample, LatentMap, Mark, Metric, ModelSummary, PCA, Practice, RANDOM_ENCODER, RAW,
+    RAW_AND_AUTOENCODER, Reconstruction, ReconstructionError, Report, ResultRow, SCHEMA_VERSION,
+    ScoreCurves, TrainingRun, ValuePredictions, rounded,
 };
 pub use page::{RateReport, rate_page, to_html};
+pub use suite::{
+    MeanGain, SUITE_SCHEMA_VERSION, SuiteCost, SuiteCosts, SuiteEntry, SuiteFailure, SuiteGain,
+    SuiteRanks, SuiteReport, SuiteRow, suite_to_html, suite_to_markdown,
+};
 pub use table::{results_csv, results_text};
-pub use timings::{StageTiming, Timings};
+pub use timings::{DownstreamTiming, StageTiming, Timings};
 pub use verdict::{Answer, Verdict, verdict};

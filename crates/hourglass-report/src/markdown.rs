@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::metric_table::MetricTable;
 use crate::model::{DataSummary, Reconstruction, Report, TrainingRun};
 use crate::table::{Cell, ResultTable};
 use crate::timings::Timings;
@@ -70,8 +71,27 @@ impl Page {
 }
 
 fn results(page: &mut Page, report: &Report) {
-    let table = ResultTable::of(report);
     page.paragraph("## Results");
+    result_table(page, report, &ResultTable::of(report));
+    page.list(&report.method);
+    for &fraction in report.label_fractions.iter().rev().skip(1) {
+        page.paragraph(&format!("### With {} of the labels", words::share(fraction)));
+        result_table(page, report, &ResultTable::of_fraction(report, fraction));
+    }
+    metrics(page, report);
+}
+
+/// Every metric of every row.
+fn metrics(page: &mut Page, report: &Report) {
+    let table = MetricTable::of(report);
+    page.paragraph("### All metrics");
+    let head: Vec<&str> = table.head.iter().map(String::as_str).collect();
+    let rows: Vec<Vec<String>> =
+        table.rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
+    page.table(&head, &rows);
+}
+
+fn result_table(page: &mut Page, report: &Report, table: &ResultTable) {
     let direction = if table.lower_is_better { "less is better" } else { "more is better" };
     let interval = if table.has_intervals { ", 95 % interval in brackets" } else { "" };
     page.paragraph(&format!(
@@ -94,7 +114,6 @@ fn results(page: &mut Page, report: &Report) {
         .collect();
     page.table(&head, &rows);
     page.list(&table.asides);
-    page.list(&report.method);
 }
 
 fn dash() -> String {
@@ -233,7 +252,7 @@ fn fenced(code: &str) -> String {
 }
 
 /// The text with everything that Markdown or HTML would read as markup made plain.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use hourglass_core::{Partition, SampleShape};
+use hourglass_core::{Partition, SampleShape, Task};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::verdict::Verdict;
 
 /// The version of the JSON layout that this crate writes and reads.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Name of the feature set that every other one is compared with.
 pub const RAW: &str = "raw";
@@ -35,9 +35,11 @@ pub struct Report {
     pub name: String,
     /// Seed of the pipeline file.
     pub seed: u64,
-    /// How often the whole experiment was repeated.
+    /// How often the whole experiment was run: repeats, times folds where there are any.
     pub repeats: usize,
-    /// Seed of each repeat, in order.
+    /// Folds of the cross-validation; 1 without.
+    pub folds: usize,
+    /// Seed of each run, in order.
     pub repeat_seeds: Vec<u64>,
     /// The answer, as [`crate::verdict`] words it.
     pub verdict: Verdict,
@@ -54,10 +56,17 @@ pub struct Report {
     /// The downstream model that the verdict, the per-class table and the confusion matrices are
     /// about: the first of the pipeline file.
     pub main_model: String,
+    /// Shares of the rows whose labels the downstream models saw, ascending; the verdict is about
+    /// the last.
+    pub label_fractions: Vec<f64>,
     /// Scores of each class with the main model; empty for a regression.
     pub per_class: Vec<ClassRow>,
     /// Confusion matrices of the main model; empty for a regression.
     pub confusion: Vec<Confusion>,
+    /// ROC and calibration curves of the main model; empty for a regression.
+    pub curves: Vec<ScoreCurves>,
+    /// Predictions of the main model beside the truth; empty for classes.
+    pub predictions: Vec<ValuePredictions>,
     /// How each repeat's training went.
     pub training: Vec<TrainingRun>,
     /// How well the inputs came back, or `None` where the model doesn't reconstruct.
@@ -78,6 +87,8 @@ pub struct DataSummary {
     pub dataset: String,
     /// One sentence: where it was found, how it was cut and prepared.
     pub sentence: String,
+    /// What is predicted of a row.
+    pub task: Task,
     /// Why other data than the file asks for were taken; said in bold before anything else.
     pub fallback: Option<String>,
     /// Rows of each part.
@@ -151,8 +162,14 @@ pub struct ResultRow {
     pub feature_set: String,
     /// Key of the downstream model, such as `logistic_regression`.
     pub model: String,
+    /// Share of the rows whose labels the model saw: 1 for all.
+    pub label_fraction: f64,
+    /// Labels that the model was fitted and chosen on, in the first repeat.
+    pub n_labels: usize,
     /// Columns that the model saw.
     pub n_features: usize,
+    /// Numbers that the fitted model is made of, mean over the repeats.
+    pub size: f64,
     /// Test score of each repeat, in the metric's unit; NaN (`null`) where a fit failed.
     #[serde(deserialize_with = "nan_from_null_each")]
     pub scores: Vec<f64>,
@@ -165,6 +182,9 @@ pub struct ResultRow {
     pub ci_high: Option<f64>,
     /// Scores behind the mean.
     pub n: usize,
+    /// Every metric that the task has, mean over the repeats; `null` where the model doesn't give
+    /// what the metric needs.
+    pub metrics: BTreeMap<String, Option<f64>>,
     /// Hyperparameters chosen on validation, one map for each repeat; maps may be empty.
     pub chosen: Vec<BTreeMap<String, f64>>,
     /// The same model with and without: `None` for the raw row itself and where raw is not
@@ -189,6 +209,37 @@ pub struct Comparison {
     pub p_holm: Option<f64>,
     /// What the corrected test says at the 5 % level.
     pub mark: Mark,
+    /// The difference in units of its spread over the repeats (Hedges' g), where there are three or
+    /// more.
+    pub effect: Option<Effect>,
+    /// How probable it is that the difference matters, where there is an interval.
+    pub practice: Option<Practice>,
+}
+
+/// An effect size with its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// Hedges' g; 0.2 is called small, 0.8 large.
+    pub size: f64,
+    /// Lower end of the 95 % interval.
+    pub ci_low: f64,
+    /// Upper end of the 95 % interval.
+    pub ci_high: f64,
+}
+
+/// Posterior probabilities that a difference is practically better, the same or worse.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Practice {
+    /// Differences of at most this size count as the same, in the metric's unit.
+    pub same_within: f64,
+    /// Probability of better.
+    pub better: f64,
+    /// Probability of the same.
+    pub same: f64,
+    /// Probability of worse.
+    pub worse: f64,
 }
 
 /// What a test at the 5 % level says of a difference.
@@ -237,6 +288,34 @@ pub struct Confusion {
     /// `(n_classes, n_classes)`: row is the true class, column the predicted one, in the order of
     /// [`DataSummary::classes`]; summed over the repeats.
     pub counts: Vec<Vec<u64>>,
+}
+
+/// How well a classifier's scores rank and what they promise, over the test rows of all repeats;
+/// more than two classes are pooled, each against the rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreCurves {
+    /// Feature set.
+    pub feature_set: String,
+    /// Downstream model.
+    pub model: String,
+    /// `[false positive rate, true positive rate]`, from (0, 0) to (1, 1).
+    pub roc: Vec<[f64; 2]>,
+    /// `[mean probability, share that came true, count]` of each tenth of probability; empty where
+    /// the scores are no probabilities.
+    pub calibration: Vec<[f64; 3]>,
+}
+
+/// What a regressor said of some test rows of the first repeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValuePredictions {
+    /// Feature set.
+    pub feature_set: String,
+    /// Downstream model.
+    pub model: String,
+    /// `[truth, prediction]`, at most 500 rows.
+    pub points: Vec<[f32; 2]>,
 }
 
 /// One repeat's training.

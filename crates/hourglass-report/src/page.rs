@@ -1,5 +1,5 @@
-//! The report as one HTML page that loads nothing: the template, its style sheet, and what is put
-//! into them. Numbers are worded here and in `words.rs`, never in the template.
+//! The report as one HTML page that loads nothing: the template, its style sheet and its script, and
+//! what is put into them. The script only serves the tables; without it the page says the same. Numbers are worded here and in `words.rs`, never in the template.
 
 mod classes;
 mod pictures;
@@ -14,14 +14,16 @@ use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
 use crate::error::ReportError;
+use crate::metric_table::MetricTable;
 use crate::model::Report;
 use crate::table::ResultTable;
-use crate::timings::{StageTotal, Timings};
+use crate::timings::{DownstreamTiming, StageTotal, Timings};
 use crate::verdict::Answer;
 use crate::words;
 
 const TEMPLATE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
+pub(crate) const STYLE: &str = include_str!("page/page.css");
+pub(crate) const SCRIPT: &str = include_str!("page/page.js");
 
 /// Renders the page, with what the run cost where that is known.
 ///
@@ -30,21 +32,26 @@ const STYLE: &str = include_str!("page/page.css");
 /// # Errors
 /// [`ReportError::Page`] or [`ReportError::Picture`] if the page can't be drawn.
 pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.add_filter("capital", |text: &str| words::capital(text));
-    environment.add_filter("joined", joined);
+    let mut environment = environment()?;
     environment.add_template("page.html", TEMPLATE)?;
     let page = context! {
         style => STYLE,
+        script => SCRIPT,
         name => &report.name,
         fallback => report.data.fallback.clone(),
         verdict => Serde(&report.verdict),
         answer => answer_class(report.verdict.mark),
         answer_word => answer_word(report.verdict.mark),
         summary => summary(report),
-        table => Serde(ResultTable::of(report)),
+        tables => Serde(tables(report)),
+        metrics => Serde(MetricTable::of(report)),
+        score_figures => Serde(plots::scores(report)),
+        few_labels => plots::few_labels(report),
+        few_labels_caption => format!(
+            "{} with {} against the share of the labels that it saw, logarithmic.",
+            words::capital(&report.metric.heading()),
+            words::model(&report.main_model),
+        ),
         repeats => words::counted(report.repeats, "repeat"),
         method => Serde(&report.method),
         forest => plots::forest(report),
@@ -65,6 +72,26 @@ pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, Rep
         costs => Serde(timings.map(costs)),
     };
     Ok(environment.get_template("page.html")?.render(page)?)
+}
+
+/// What every page's template is drawn with.
+pub(crate) fn environment() -> Result<Environment<'static>, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("capital", |text: &str| words::capital(text));
+    environment.add_filter("joined", joined);
+    Ok(environment)
+}
+
+/// The results with all labels, then those with ever fewer.
+fn tables(report: &Report) -> Vec<ResultTable> {
+    let few = report.label_fractions.iter().rev().skip(1);
+    let few = few.map(|&fraction| ResultTable {
+        title: format!("With {} of the labels", words::share(fraction)),
+        ..ResultTable::of_fraction(report, fraction)
+    });
+    std::iter::once(ResultTable::of(report)).chain(few).collect()
 }
 
 /// The text with spaces that no line may break at between a number and its unit or sign.
@@ -188,6 +215,8 @@ fn chosen(report: &Report) -> Vec<ChosenView> {
 struct CostView {
     sentence: String,
     stages: Vec<StageView>,
+    /// Features, model, labels, seconds to fit and to predict.
+    fits: Vec<[String; 5]>,
 }
 
 #[derive(Serialize)]
@@ -211,5 +240,31 @@ fn costs(timings: &Timings) -> CostView {
             cache: format!("{} of {}", stage.from_cache, stage.times),
         }
     };
-    CostView { sentence: timings.sentence(), stages: stages.iter().map(view).collect() }
+    CostView {
+        sentence: timings.sentence(),
+        stages: stages.iter().map(view).collect(),
+        fits: fits(timings),
+    }
+}
+
+fn fits(timings: &Timings) -> Vec<[String; 5]> {
+    let same = |a: &DownstreamTiming, b: &DownstreamTiming| {
+        let of = |fit: &DownstreamTiming| (fit.feature_set.clone(), fit.model.clone());
+        of(a) == of(b) && a.label_fraction == b.label_fraction
+    };
+    let groups = timings.downstream.chunk_by(same);
+    let row = |group: &[DownstreamTiming]| {
+        let first = group.first()?;
+        let mean = |seconds: fn(&DownstreamTiming) -> f64| {
+            words::number(group.iter().map(seconds).sum::<f64>() / group.len() as f64, 3)
+        };
+        Some([
+            words::feature_set(&first.feature_set),
+            words::model(&first.model),
+            words::share(first.label_fraction),
+            mean(|fit| fit.fit_seconds),
+            mean(|fit| fit.predict_seconds),
+        ])
+    };
+    groups.filter_map(row).collect()
 }

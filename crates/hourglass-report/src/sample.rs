@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hourglass_core::{Partition, SampleShape};
+use hourglass_core::{Partition, SampleShape, Task};
 
 use crate::model::*;
 use crate::verdict::verdict;
-use crate::{StageTiming, Timings};
+use crate::{DownstreamTiming, StageTiming, Timings};
 
 /// A row with an interval of 0.2 points to each side, compared with raw where `against` says so:
 /// the difference and what the test says of it.
@@ -14,12 +14,16 @@ pub(crate) fn row(set: &str, model: &str, mean: f64, against: Option<(f64, Mark)
     ResultRow {
         feature_set: set.into(),
         model: model.into(),
+        label_fraction: 1.0,
+        n_labels: 1300,
         n_features: if set == RAW { 784 } else { 1000 },
+        size: 7850.0,
         scores: vec![mean - 0.001, mean, mean + 0.001],
         mean,
         ci_low: Some(mean - 0.002),
         ci_high: Some(mean + 0.002),
         n: 3,
+        metrics: BTreeMap::from([("accuracy".into(), Some(mean)), ("log_loss".into(), None)]),
         chosen: vec![BTreeMap::new(); 3],
         against_raw: against.map(|(difference, mark)| Comparison {
             difference,
@@ -28,6 +32,8 @@ pub(crate) fn row(set: &str, model: &str, mean: f64, against: Option<(f64, Mark)
             p_value: Some(if mark == Mark::Same { 0.3 } else { 0.000_01 }),
             p_holm: Some(if mark == Mark::Same { 0.6 } else { 0.000_02 }),
             mark,
+            effect: None,
+            practice: None,
         }),
     }
 }
@@ -50,11 +56,13 @@ pub(crate) fn report() -> Report {
         name: "small".into(),
         seed: 42,
         repeats: 3,
+        folds: 1,
         repeat_seeds: vec![u64::MAX, 2, 3],
         verdict: verdict(&results, &metric, "logistic_regression"),
         data: DataSummary {
             dataset: "two classes".into(),
             sentence: "Read from `two.csv`.".into(),
+            task: Task::Classification,
             fallback: None,
             rows: Partition { n_train: 1200, n_validation: 100, n_test: 200 },
             n_features: 784,
@@ -79,6 +87,7 @@ pub(crate) fn report() -> Report {
         method: vec!["The test is paired.".into()],
         results,
         main_model: "logistic_regression".into(),
+        label_fractions: vec![1.0],
         per_class: vec![ClassRow {
             feature_set: AUTOENCODER.into(),
             model: "logistic_regression".into(),
@@ -89,6 +98,13 @@ pub(crate) fn report() -> Report {
             support: 100,
         }],
         confusion: vec![confusion],
+        curves: vec![ScoreCurves {
+            feature_set: AUTOENCODER.into(),
+            model: "logistic_regression".into(),
+            roc: vec![[0.0, 0.0], [0.1, 0.9], [1.0, 1.0]],
+            calibration: vec![[0.05, 0.04, 100.0], [0.95, 0.97, 100.0]],
+        }],
+        predictions: Vec::new(),
         training: vec![TrainingRun {
             repeat: 0,
             best_epoch: 2,
@@ -158,5 +174,13 @@ pub(crate) fn timings() -> Timings {
         threads: 1,
         machine: "a machine".into(),
         stages: vec![stage(0, false), stage(1, true)],
+        downstream: vec![DownstreamTiming {
+            repeat: 0,
+            feature_set: RAW.into(),
+            model: "knn".into(),
+            label_fraction: 1.0,
+            fit_seconds: 0.5,
+            predict_seconds: 0.25,
+        }],
     }
 }

@@ -9,6 +9,8 @@ use crate::words;
 /// Feature sets down, downstream models across.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultTable {
+    /// What tells it from the other tables of the report; empty for the first.
+    pub title: String,
     /// What the numbers are.
     pub heading: String,
     pub lower_is_better: bool,
@@ -41,8 +43,17 @@ pub(crate) struct Cell {
 }
 
 impl ResultTable {
+    /// The results with all labels, or with the most that any model saw.
     pub(crate) fn of(report: &Report) -> Self {
-        let results = &report.results;
+        let most = report.label_fractions.last().copied().unwrap_or(1.0);
+        Self::of_fraction(report, most)
+    }
+
+    /// The results with a share of the labels.
+    pub(crate) fn of_fraction(report: &Report, fraction: f64) -> Self {
+        let results: Vec<&ResultRow> =
+            report.results.iter().filter(|row| row.label_fraction == fraction).collect();
+        let results = results.as_slice();
         let mut sets = distinct(results, |row| &row.feature_set);
         // The baseline stands first, wherever the file names it.
         sets.sort_by_key(|set| *set != RAW);
@@ -50,9 +61,9 @@ impl ResultTable {
         let (single, models): (Vec<&str>, Vec<&str>) = distinct(results, |row| &row.model)
             .into_iter()
             .partition(|model| sets.len() > 1 && sets_of(model) == 1);
-        let best: Vec<f64> = models.iter().map(|model| best_of(report, model)).collect();
+        let best: Vec<f64> = models.iter().map(|model| best_of(report, results, model)).collect();
         let find = |set: &str, model: &str| {
-            results.iter().find(|row| row.feature_set == set && row.model == model)
+            results.iter().copied().find(|row| row.feature_set == set && row.model == model)
         };
         let rows = sets
             .iter()
@@ -78,6 +89,7 @@ impl ResultTable {
             })
             .collect();
         ResultTable {
+            title: String::new(),
             heading: words::capital(&report.metric.heading()),
             lower_is_better: report.metric.shown_lower_is_better(),
             models: models.iter().map(|model| words::model(model)).collect(),
@@ -88,9 +100,9 @@ impl ResultTable {
     }
 }
 
-fn distinct<'a>(rows: &'a [ResultRow], key: impl Fn(&'a ResultRow) -> &'a String) -> Vec<&'a str> {
-    let mut keys: Vec<&str> = Vec::new();
-    for row in rows {
+fn distinct<'a>(rows: &[&'a ResultRow], key: impl Fn(&'a ResultRow) -> &'a String) -> Vec<&'a str> {
+    let mut keys: Vec<&'a str> = Vec::new();
+    for row in rows.iter().copied() {
         let key = key(row).as_str();
         if !keys.contains(&key) {
             keys.push(key);
@@ -99,8 +111,8 @@ fn distinct<'a>(rows: &'a [ResultRow], key: impl Fn(&'a ResultRow) -> &'a String
     keys
 }
 
-fn best_of(report: &Report, model: &str) -> f64 {
-    let means = report.results.iter().filter(|row| row.model == model).map(|row| row.mean);
+fn best_of(report: &Report, results: &[&ResultRow], model: &str) -> f64 {
+    let means = results.iter().filter(|row| row.model == model).map(|row| row.mean);
     means
         .filter(|mean| mean.is_finite())
         .reduce(|best, mean| if report.metric.is_better(mean, best) { mean } else { best })
@@ -122,7 +134,16 @@ fn cell(report: &Report, row: &ResultRow, best: f64) -> Cell {
 
 /// The results for a terminal: aligned columns of plain text, the best of each model starred.
 pub fn results_text(report: &Report) -> String {
-    let table = ResultTable::of(report);
+    let mut text = table_text(&ResultTable::of(report));
+    let few = report.label_fractions.iter().rev().skip(1);
+    for &fraction in few {
+        text.push_str(&format!("\nWith {} of the labels. ", words::share(fraction)));
+        text.push_str(&table_text(&ResultTable::of_fraction(report, fraction)));
+    }
+    text
+}
+
+fn table_text(table: &ResultTable) -> String {
     let mut lines = vec![vec!["features".to_string(), "width".to_string()]];
     lines[0].extend(table.models.iter().cloned());
     for row in &table.rows {
@@ -163,10 +184,10 @@ fn cell_text(cell: &Cell) -> String {
     format!("{:>6}{star}{interval} {}", cell.value, cell.word).trim_end().into()
 }
 
-/// The results as CSV: `feature_set,model,metric,mean,ci_low,ci_high,n`, scores as in the JSON, an
+/// The results as CSV: `feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction`, scores as in the JSON, an
 /// empty field where there is no number.
 pub fn results_csv(report: &Report) -> String {
-    let mut text = String::from("feature_set,model,metric,mean,ci_low,ci_high,n\n");
+    let mut text = String::from("feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction\n");
     for row in &report.results {
         let fields = [
             csv_field(&row.feature_set),
@@ -176,6 +197,7 @@ pub fn results_csv(report: &Report) -> String {
             csv_number(row.ci_low),
             csv_number(row.ci_high),
             row.n.to_string(),
+            row.label_fraction.to_string(),
         ];
         text.push_str(&fields.join(","));
         text.push('\n');

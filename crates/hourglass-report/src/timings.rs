@@ -26,6 +26,26 @@ pub struct Timings {
     pub machine: String,
     /// One entry for each stage of each repeat, in the order of the run.
     pub stages: Vec<StageTiming>,
+    /// One entry for each fit of a downstream model, also of fits that came from the cache.
+    pub downstream: Vec<DownstreamTiming>,
+}
+
+/// What one downstream model took when it was fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownstreamTiming {
+    /// Number of the repeat from 0.
+    pub repeat: usize,
+    /// Feature set.
+    pub feature_set: String,
+    /// Downstream model.
+    pub model: String,
+    /// Share of the labels.
+    pub label_fraction: f64,
+    /// Seconds to choose and fit.
+    pub fit_seconds: f64,
+    /// Seconds to predict the test rows.
+    pub predict_seconds: f64,
 }
 
 /// One stage of one repeat.

@@ -54,6 +54,15 @@ pub enum Answer {
 /// assert_eq!(verdict.mark, Answer::NotMeasured);
 /// ```
 pub fn verdict(results: &[ResultRow], metric: &Metric, main_model: &str) -> Verdict {
+    let most = results.iter().map(|row| row.label_fraction).fold(0.0, f64::max);
+    let all_labels: Vec<ResultRow> =
+        results.iter().filter(|row| row.label_fraction == most).cloned().collect();
+    let mut verdict = of_one_fraction(&all_labels, metric, main_model);
+    verdict.notes.extend(few_labels(results, metric, main_model, most));
+    verdict
+}
+
+fn of_one_fraction(results: &[ResultRow], metric: &Metric, main_model: &str) -> Verdict {
     let Some(pair) = headline(results, main_model) else {
         return Verdict {
             sentence: "There is no answer: autoencoder features and raw features were not both \
@@ -65,6 +74,7 @@ pub fn verdict(results: &[ResultRow], metric: &Metric, main_model: &str) -> Verd
     };
     let answer = answer(pair.against, metric);
     let mut notes = Vec::new();
+    notes.extend(practice(metric, &pair));
     notes.extend(other_set(results, metric, &pair));
     notes.extend(other_models(results, metric, &pair));
     notes.extend([PCA, RANDOM_ENCODER].iter().filter_map(|key| {
@@ -119,12 +129,56 @@ fn answer(against: &Comparison, metric: &Metric) -> Answer {
         (Mark::Better, _) => Answer::Gain,
         (Mark::Worse, _) => Answer::Worse,
         (Mark::Same, Some((low, high)))
-            if metric.is_fraction && low >= -SAME_WITHIN && high <= SAME_WITHIN =>
+            if low.abs().max(high.abs()) <= same_within(against, metric) =>
         {
             Answer::NoGain
         }
         (Mark::Same, _) => Answer::Uncertain,
     }
+}
+
+/// Differences of at most this size count as none; none does where nothing is known.
+fn same_within(against: &Comparison, metric: &Metric) -> f64 {
+    let usual = if metric.is_fraction { SAME_WITHIN } else { -1.0 };
+    against.practice.map_or(usual, |practice| practice.same_within)
+}
+
+/// How probable it is that the difference matters.
+fn practice(metric: &Metric, shown: &Pair<'_>) -> Option<String> {
+    let practice = shown.against.practice?;
+    let share = |p: f64| words::number(100.0 * p, 0);
+    let size = words::number(metric.shown_difference(practice.same_within), metric.decimals());
+    let unit = metric.difference_unit();
+    let space = if unit.is_empty() { "" } else { " " };
+    Some(format!(
+        "Where a difference of at most {size}{space}{unit} counts as none: better {} %, same {} %, \
+         worse {} %.",
+        share(practice.better),
+        share(practice.same),
+        share(practice.worse),
+    ))
+}
+
+/// The same comparison where the models see a share of the labels only.
+fn few_labels(results: &[ResultRow], metric: &Metric, main: &str, most: f64) -> Option<String> {
+    let mut fractions: Vec<f64> =
+        results.iter().map(|row| row.label_fraction).filter(|f| *f < most).collect();
+    fractions.sort_by(f64::total_cmp);
+    fractions.dedup();
+    let part = |fraction: &f64| {
+        let rows: Vec<ResultRow> =
+            results.iter().filter(|row| row.label_fraction == *fraction).cloned().collect();
+        let pair = headline(&rows, main)?;
+        Some(format!(
+            "{} against {} on raw with {} of the labels ({})",
+            metric.value(pair.with.mean),
+            metric.value(pair.raw.mean),
+            words::share(*fraction),
+            words::mark(pair.against.mark),
+        ))
+    };
+    let parts: Vec<String> = fractions.iter().filter_map(part).collect();
+    (!parts.is_empty()).then(|| format!("With few labels: {}.", words::listed(&parts)))
 }
 
 fn sentence(metric: &Metric, pair: &Pair<'_>, answer: Answer) -> String {
@@ -146,7 +200,7 @@ fn sentence(metric: &Metric, pair: &Pair<'_>, answer: Answer) -> String {
     let comparison = if metric.heading().starts_with("test errors") {
         format!("{model} makes {} test errors with {with} and {} on {without}", scores.0, scores.1)
     } else {
-        let name = words::spaced(&metric.name);
+        let name = words::metric(&metric.name);
         format!(
             "{model} has a test {name} of {} with {with} and {} on {without}",
             scores.0, scores.1
@@ -428,13 +482,33 @@ mod tests {
     }
 
     #[test]
+    fn practice_and_few_labels_are_said() {
+        let mut rows = two(AUTOENCODER, 0.92, 0.93, Mark::Same);
+        let against = rows[1].against_raw.as_mut().unwrap();
+        against.practice =
+            Some(crate::Practice { same_within: 0.02, better: 0.06, same: 0.93, worse: 0.01 });
+        let mut few = two(AUTOENCODER, 0.8, 0.9, Mark::Better);
+        few.iter_mut().for_each(|row| row.label_fraction = 0.01);
+        let verdict = of(&[few, rows].concat());
+        assert_eq!(verdict.mark, Answer::NoGain);
+        assert_eq!(
+            verdict.notes,
+            [
+                "Where a difference of at most 2.00 points counts as none: better 6 %, same 93 %, \
+                 worse 1 %.",
+                "With few labels: 10.00 % against 20.00 % on raw with 1 % of the labels (better).",
+            ]
+        );
+    }
+
+    #[test]
     fn other_metrics_are_named() {
         let rmse = Metric { name: "rmse".into(), higher_is_better: false, is_fraction: false };
         let rows = two(AUTOENCODER, 0.5, 0.45, Mark::Better);
         let verdict = verdict(&rows, &rmse, LOGISTIC);
         assert!(
             verdict.sentence.contains(
-                "logistic regression has a test rmse of 0.450 with them and 0.500 on the raw"
+                "logistic regression has a test RMSE of 0.450 with them and 0.500 on the raw"
             ),
             "{}",
             verdict.sentence

@@ -23,6 +23,9 @@ pub(crate) fn feature_set(key: &str) -> String {
 pub(crate) fn model(key: &str) -> String {
     match key {
         "linear_svm" => "linear SVM".into(),
+        "rbf_svm" => "RBF SVM".into(),
+        "svr" => "RBF SVR".into(),
+        "mlp" => "small MLP".into(),
         "knn" => "k nearest neighbours".into(),
         other => spaced(other),
     }
@@ -115,6 +118,24 @@ pub(crate) fn trimmed(value: f64) -> String {
     }
 }
 
+/// A share in per cent, with as many digits as it has: `1 %`, `0.5 %`.
+pub(crate) fn share(share: f64) -> String {
+    format!("{} %", trimmed(100.0 * share))
+}
+
+/// The name of a metric.
+pub(crate) fn metric(name: &str) -> String {
+    match name {
+        "roc_auc" => "ROC AUC".into(),
+        "r2" => "R²".into(),
+        "rmse" => "RMSE".into(),
+        "mae" => "mean absolute error".into(),
+        "macro_f1" => "macro F1".into(),
+        "brier" => "Brier score".into(),
+        other => spaced(other),
+    }
+}
+
 /// `p = 0.012`, or `p < 0.001` where more digits say nothing.
 pub(crate) fn p_value(p: f64) -> String {
     match p {
@@ -165,8 +186,8 @@ impl Metric {
     pub(crate) fn heading(&self) -> String {
         match (self.as_errors(), self.is_fraction) {
             (true, _) => "test errors (%)".into(),
-            (false, true) => format!("test {} (%)", spaced(&self.name)),
-            (false, false) => format!("test {}", spaced(&self.name)),
+            (false, true) => format!("test {} (%)", metric(&self.name)),
+            (false, false) => format!("test {}", metric(&self.name)),
         }
     }
 

@@ -44,6 +44,10 @@ fn parse_threads(text: &str) -> Result<usize, String> {
     }
 }
 
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    parse_threads(text)
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run, check and explain pipeline files
@@ -52,7 +56,7 @@ pub enum Command {
     /// The catalogue of public data sets
     #[command(subcommand)]
     Data(DataCommand),
-    /// Reports of finished runs
+    /// Reports of finished runs, benchmarks of many
     #[command(subcommand)]
     Report(ReportCommand),
 }
@@ -194,5 +198,53 @@ pub enum ReportCommand {
         /// Print the whole report as Markdown
         #[arg(long, conflicts_with_all = ["csv", "json"])]
         markdown: bool,
+    },
+    /// Run every pipeline of a folder and write one benchmark report; what the cache holds is not
+    /// run again
+    Suite {
+        /// Folder of pipeline files
+        dir: PathBuf,
+        /// At most two repeats and ten epochs each
+        #[arg(long)]
+        quick: bool,
+        /// Pipelines at a time
+        #[arg(long, value_name = "N", default_value = "1", value_parser = parse_jobs)]
+        jobs: usize,
+        /// Override a value of every pipeline, as in --set repeats=1
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+        /// Also write the report as Markdown to this file
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        /// Print the report as JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what differs between two runs, in settings and in results
+    Compare {
+        /// Run directory
+        first: PathBuf,
+        /// Run directory to compare it with [default: the latest run]
+        second: Option<PathBuf>,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Run a run again, from nothing, and say which bytes differ
+    Verify {
+        /// Run directory [default: the latest run]
+        run: Option<PathBuf>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Open the page of a run in the browser
+    Open {
+        /// Run directory, or that of a suite [default: the latest run]
+        run: Option<PathBuf>,
     },
 }

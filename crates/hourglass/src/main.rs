@@ -50,7 +50,7 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
             pipeline::run(command, file.as_ref(), &cli.global, terminal, &interrupt)
         }
         Command::Data(command) => data::run(command, &cli.global, terminal, &interrupt),
-        Command::Report(command) => report::run(command, &cli.global),
+        Command::Report(command) => report::run(command, &cli.global, terminal, &interrupt),
     }
 }
 

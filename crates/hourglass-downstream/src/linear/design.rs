@@ -12,8 +12,7 @@ use hourglass_core::{Matrix, MatrixView};
 use ndarray::{ArrayViewMut2, s};
 use rayon::prelude::*;
 
-use super::Loss;
-use crate::estimator::argmax;
+use super::{Loss, Targets};
 use crate::sparse::SparseRows;
 
 /// Groups of chunks, whatever the number of threads: more than that many threads don't help.
@@ -26,32 +25,36 @@ const CHUNK_VALUES: usize = 128 << 10;
 /// vector instructions.
 const LANES: usize = 8;
 
-/// Weights of all classes, in the layout of the pass.
+/// Weights of all outputs (one a class, or one), in the layout of the pass.
 pub(crate) struct Weights {
-    /// `(n_features, padded)`; columns from `n_classes` on are zero.
+    /// `(n_features, padded)`; columns from `n_outputs` on are zero.
     matrix: Matrix,
     intercept: Vec<f32>,
-    n_classes: usize,
+    n_outputs: usize,
 }
 
 impl Weights {
     /// # Shapes
-    /// - `theta`: `(n_features + 1) * n_classes`, feature by feature, the intercepts last
-    pub fn new(theta: &[f64], n_classes: usize) -> Self {
-        let n_features = theta.len() / n_classes - 1;
-        let padded = n_classes.next_multiple_of(LANES);
+    /// - `theta`: `(n_features + 1) * n_outputs`, feature by feature, the intercepts last
+    pub fn new(theta: &[f64], n_outputs: usize) -> Self {
+        let n_features = theta.len() / n_outputs - 1;
+        let padded = n_outputs.next_multiple_of(LANES);
         let mut matrix = Matrix::zeros((n_features, padded));
-        let (features, last) = theta.split_at(n_features * n_classes);
-        for (mut row, values) in matrix.outer_iter_mut().zip(features.chunks_exact(n_classes)) {
+        let (features, last) = theta.split_at(n_features * n_outputs);
+        for (mut row, values) in matrix.outer_iter_mut().zip(features.chunks_exact(n_outputs)) {
             row.iter_mut().zip(values).for_each(|(weight, &value)| *weight = value as f32);
         }
         let mut intercept = vec![0.0; padded];
         intercept.iter_mut().zip(last).for_each(|(weight, &value)| *weight = value as f32);
-        Weights { matrix, intercept, n_classes }
+        Weights { matrix, intercept, n_outputs }
     }
 
     pub fn n_features(&self) -> usize {
         self.matrix.nrows()
+    }
+
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
     }
 
     fn padded(&self) -> usize {
@@ -86,43 +89,49 @@ impl<'a> Design<'a> {
     pub fn evaluate<L: Loss>(
         &self,
         rows: Range<usize>,
-        classes: &[u32],
+        targets: &Targets<'_, L::Target>,
         weights: &Weights,
     ) -> (f64, Vec<f64>) {
-        let (n_features, padded, n_classes) =
-            (weights.n_features(), weights.padded(), weights.n_classes);
+        let (n_features, padded, n_outputs) =
+            (weights.n_features(), weights.padded(), weights.n_outputs);
         let base = self.base_scores(weights);
         let sums = self.for_groups(rows, padded, |chunks, scores| {
             let mut loss = 0.0;
             let mut gradient = Matrix::zeros((n_features, padded));
-            let mut intercept = vec![0.0_f64; n_classes];
+            let mut intercept = vec![0.0_f64; n_outputs];
             for chunk in chunks {
                 let mut scores = scores.slice_mut(s![..chunk.len(), ..]);
                 self.scores(chunk.clone(), weights, &base, scores.view_mut());
-                for (mut row, &class) in scores.outer_iter_mut().zip(&classes[chunk.clone()]) {
-                    let row = row.as_slice_mut().expect("the score buffer is row-major");
-                    loss += f64::from(L::differentiate(&mut row[..n_classes], class as usize));
-                    row[n_classes..].fill(0.0);
-                    intercept.iter_mut().zip(&*row).for_each(|(sum, &d)| *sum += f64::from(d));
+                for (mut values, row) in scores.outer_iter_mut().zip(chunk.clone()) {
+                    let row_scores = values.as_slice_mut().expect("the score buffer is row-major");
+                    let (scores, padding) = row_scores.split_at_mut(n_outputs);
+                    let row_loss = L::differentiate(scores, targets.values[row]);
+                    let weight = targets.weight(row);
+                    if weight != 1.0 {
+                        scores.iter_mut().for_each(|slope| *slope *= weight);
+                    }
+                    loss += f64::from(weight * row_loss);
+                    padding.fill(0.0);
+                    intercept.iter_mut().zip(&*scores).for_each(|(sum, &d)| *sum += f64::from(d));
                 }
                 self.accumulate(chunk, scores.view(), &mut gradient);
             }
             (loss, gradient, intercept)
         });
         let mut loss = 0.0;
-        let mut gradient = vec![0.0; (n_features + 1) * n_classes];
-        let (features, last) = gradient.split_at_mut(n_features * n_classes);
+        let mut gradient = vec![0.0; (n_features + 1) * n_outputs];
+        let (features, last) = gradient.split_at_mut(n_features * n_outputs);
         for (group_loss, group_gradient, group_intercept) in sums {
             loss += group_loss;
             last.iter_mut().zip(&group_intercept).for_each(|(sum, value)| *sum += value);
             for (sums, values) in
-                features.chunks_exact_mut(n_classes).zip(group_gradient.outer_iter())
+                features.chunks_exact_mut(n_outputs).zip(group_gradient.outer_iter())
             {
                 sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
             }
         }
         if let Design::Sparse(sparse) = self {
-            for (sums, &usual) in features.chunks_exact_mut(n_classes).zip(&sparse.background) {
+            for (sums, &usual) in features.chunks_exact_mut(n_outputs).zip(&sparse.background) {
                 sums.iter_mut().zip(&*last).for_each(|(sum, d)| *sum += f64::from(usual) * d);
             }
         }
@@ -133,15 +142,19 @@ impl<'a> Design<'a> {
     pub fn curvatures<L: Loss>(
         &self,
         rows: Range<usize>,
-        classes: &[u32],
+        targets: &Targets<'_, L::Target>,
         weights: &Weights,
     ) -> Vec<f32> {
-        self.map_scores(rows, weights, |row, scores| L::curvature(scores, classes[row] as usize))
+        self.map_scores(rows, weights, |row, scores| {
+            targets.weight(row) * L::curvature(scores, targets.values[row])
+        })
     }
 
-    /// The class of the largest score.
-    pub fn predict(&self, rows: Range<usize>, weights: &Weights) -> Vec<u32> {
-        self.map_scores(rows, weights, |_, scores| argmax(scores))
+    /// The scores of rows, `(rows.len(), n_outputs)`.
+    pub fn outputs(&self, rows: Range<usize>, weights: &Weights) -> Matrix {
+        let shape = (rows.len(), weights.n_outputs);
+        let scores = self.map_scores(rows, weights, |_, scores| scores.to_vec());
+        Matrix::from_shape_vec(shape, scores.concat()).expect("one score a row and output")
     }
 
     /// Sum over the rows of each column's squares, a row weighing as its curvature.
@@ -223,7 +236,7 @@ impl<'a> Design<'a> {
                 self.scores(chunk.clone(), weights, &base, scores.view_mut());
                 for (mut values, row) in scores.outer_iter_mut().zip(chunk) {
                     let values = values.as_slice_mut().expect("the score buffer is row-major");
-                    results.push(result(row, &mut values[..weights.n_classes]));
+                    results.push(result(row, &mut values[..weights.n_outputs]));
                 }
             }
             results
@@ -275,7 +288,7 @@ impl<'a> Design<'a> {
         }
         match self {
             Design::Dense(x) => {
-                let n = weights.n_classes;
+                let n = weights.n_outputs;
                 block_product(
                     scores.slice_mut(s![.., ..n]),
                     x.slice(s![rows, ..]),

@@ -20,6 +20,11 @@ impl ValueTree {
     pub fn value(&self, row: &[f32]) -> f32 {
         self.values[self.tree.leaf(row)]
     }
+
+    /// Numbers that the tree is made of.
+    pub fn size(&self) -> usize {
+        self.tree.size() + self.values.len()
+    }
 }
 
 /// What a tree may do.

@@ -39,6 +39,11 @@ impl Tree {
         self.nodes[place].low = leaf;
     }
 
+    /// Numbers that the tree is made of: a column, a threshold and two ways a node.
+    pub fn size(&self) -> usize {
+        4 * self.nodes.len()
+    }
+
     /// The index of the leaf where a row ends.
     pub fn leaf(&self, row: &[f32]) -> usize {
         let mut node = &self.nodes[0];

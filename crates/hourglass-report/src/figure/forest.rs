@@ -1,7 +1,7 @@
 //! Differences to the raw features with their intervals, one row each, grouped by model.
 
 use super::axis::Axis;
-use super::{coordinate, element, line, text};
+use super::{coordinate, element, escaped, line, text};
 use crate::model::Mark;
 use crate::words;
 
@@ -28,6 +28,8 @@ pub(crate) struct ForestRow {
     pub mark: Mark,
     /// The numbers, as the table beside the drawing shows them.
     pub numbers: String,
+    /// What a browser shows where the mouse rests.
+    pub hover: String,
 }
 
 impl Forest {
@@ -101,7 +103,8 @@ impl ForestRow {
             }
         };
         inside += &text(WIDTH - 46.0, y + 4.0, "tick end", &self.numbers);
-        inside + &text(WIDTH - 40.0, y + 4.0, "tick", words::mark(self.mark))
+        inside += &text(WIDTH - 40.0, y + 4.0, "tick", words::mark(self.mark));
+        format!("<g><title>{}</title>{inside}</g>", escaped(&self.hover))
     }
 }
 

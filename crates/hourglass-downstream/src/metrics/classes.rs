@@ -1,67 +1,8 @@
-//! Scores of predicted classes: more is better, and 1 is perfect. Nothing here knows which model or
-//! which features predicted.
+//! Scores of predicted classes: more is better, and 1 is perfect.
 
 use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// What a classifier is judged by.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Share of the rows predicted right.
-    #[default]
-    Accuracy,
-    /// Mean over the classes of the share of their rows predicted right.
-    BalancedAccuracy,
-    /// Mean over the classes of the harmonic mean of precision and recall.
-    MacroF1,
-}
-
-impl Metric {
-    /// All of them.
-    pub const ALL: [Metric; 3] = [Metric::Accuracy, Metric::BalancedAccuracy, Metric::MacroF1];
-
-    /// Its name in the file and in the report.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::BalancedAccuracy => "balanced_accuracy",
-            Metric::MacroF1 => "macro_f1",
-        }
-    }
-
-    /// Whether the metric is the mean of a number for each row, so that the rows' spread tells
-    /// something about its error.
-    pub fn is_mean_over_rows(self) -> bool {
-        self == Metric::Accuracy
-    }
-
-    /// The score of predictions.
-    ///
-    /// # Panics
-    /// If the two differ in length, or a class isn't below `n_classes`.
-    pub fn score(self, truth: &[u32], predicted: &[u32], n_classes: usize) -> f64 {
-        match self {
-            Metric::Accuracy => accuracy(truth, predicted),
-            Metric::BalancedAccuracy => balanced_accuracy(truth, predicted, n_classes),
-            Metric::MacroF1 => macro_f1(truth, predicted, n_classes),
-        }
-    }
-}
 
 /// Precision, recall and F1 of one class; 0 where nothing was predicted, or there is no row.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -173,9 +114,9 @@ mod tests {
         // t = [0, 0, 0, 0, 1, 1, 1, 2, 2, 4]; p = [0, 0, 1, 3, 1, 1, 0, 2, 1, 2]
         // accuracy_score(t, p); balanced_accuracy_score(t, p)
         // f1_score(t, p, average="macro", zero_division=0)
-        close(Metric::Accuracy.score(&TRUTH, &PREDICTED, 6), 0.5);
-        close(Metric::BalancedAccuracy.score(&TRUTH, &PREDICTED, 6), 0.416_666_666_666_666_63);
-        close(Metric::MacroF1.score(&TRUTH, &PREDICTED, 6), 0.328_571_428_571_428_57);
+        close(accuracy(&TRUTH, &PREDICTED), 0.5);
+        close(balanced_accuracy(&TRUTH, &PREDICTED, 6), 0.416_666_666_666_666_63);
+        close(macro_f1(&TRUTH, &PREDICTED, 6), 0.328_571_428_571_428_57);
     }
 
     #[test]

@@ -1,101 +1,16 @@
-//! How sure a score and a difference of scores are, over repeats with other seeds.
-//!
-//! - The same test rows in each repeat (a published test set): [`estimate_shared_rows`] and
-//!   [`compare_shared_rows`] take a number for each repeat and row (1 for right, 0 for wrong), and
-//!   count both the repeats' spread and the rows' spread. One repeat is enough.
-//! - A metric that isn't a mean over rows (balanced accuracy, macro F1): [`estimate_repeats`] and
-//!   [`compare_repeats`] take a score for each repeat. They count the repeats' spread alone, so the
-//!   interval speaks of this test set only, and at least two repeats are needed.
-//! - Other test rows in each repeat (random splits of the same rows): [`estimate_resampled`] and
-//!   [`compare_resampled`] correct for the rows that the repeats have in common.
-//!
-//! [`holm`] then corrects a family of comparisons, and [`mcnemar`] compares a single pair of
-//! classifiers. Nothing here knows where the numbers come from.
+//! Intervals and paired tests over repeats, by Student's t: what differs between the designs is
+//! the standard error, and the degrees of freedom that it is known with.
 //!
 //! # Source
 //! - Nadeau and Bengio, *Inference for the Generalization Error*, Machine Learning 52 (2003).
-//! - Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, Scandinavian Journal of
-//!   Statistics 6 (1979).
-//! - McNemar, *Note on the sampling error of the difference between correlated proportions*,
-//!   Psychometrika 12 (1947); Fagerland, Lydersen and Laake, *The McNemar test for binary
-//!   matched-pairs data: mid-p and asymptotic are better than exact conditional*, BMC Medical
-//!   Research Methodology 13 (2013).
 //! - Welch, *The generalization of Student's problem when several different population
 //!   variances are involved*, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
 
 use ndarray::{ArrayView2, Axis};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, ContinuousCDF, Discrete, DiscreteCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::{Comparison, Estimate, LEVEL, Mark, mean, variance};
 use crate::Error;
-
-/// Level of the marks, and of what lies outside the intervals.
-const LEVEL: f64 = 0.05;
-
-/// A mean score with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Estimate {
-    /// Mean over the repeats.
-    pub mean: f64,
-    /// Lower end of the 95 % interval.
-    pub ci_low: f64,
-    /// Upper end of the 95 % interval.
-    pub ci_high: f64,
-    /// Repeats.
-    pub n: usize,
-}
-
-/// A difference of mean scores, with minus without.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Comparison {
-    /// Mean difference over the repeats; positive is better.
-    pub difference: f64,
-    /// Lower end of the 95 % interval.
-    pub ci_low: f64,
-    /// Upper end of the 95 % interval.
-    pub ci_high: f64,
-    /// Probability, were there no difference, of one at least this large in either direction.
-    pub p_value: f64,
-    /// The same after Holm's correction over the family; equal to `p_value` until [`holm`] is
-    /// called.
-    pub p_holm: f64,
-    /// What `p_holm` says at 5 %.
-    pub mark: Mark,
-}
-
-/// What a comparison says at 5 %.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// The difference is positive beyond chance.
-    Better,
-    /// Chance may explain the difference.
-    Same,
-    /// The difference is negative beyond chance.
-    Worse,
-}
-
-impl Mark {
-    fn of(difference: f64, p_value: f64) -> Mark {
-        if p_value >= LEVEL {
-            Mark::Same
-        } else if difference > 0.0 {
-            Mark::Better
-        } else {
-            Mark::Worse
-        }
-    }
-}
-
-/// Two-sided p-values of McNemar's test.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct McNemar {
-    /// The exact one, which errs on the safe side.
-    pub exact: f64,
-    /// The mid-p one, which Fagerland recommends.
-    pub mid_p: f64,
-}
 
 /// The mean score where every repeat was judged on the same rows.
 ///
@@ -184,36 +99,6 @@ pub fn compare_resampled(
     Ok(Spread::of_repeats(statistic, &differences, overlap)?.comparison())
 }
 
-/// Holm's correction over a family of comparisons: sets `p_holm` and `mark` of each.
-pub fn holm(family: &mut [Comparison]) {
-    let mut order: Vec<usize> = (0..family.len()).collect();
-    order.sort_by(|&a, &b| family[a].p_value.total_cmp(&family[b].p_value));
-    let mut largest = 0.0_f64;
-    for (rank, &index) in order.iter().enumerate() {
-        let corrected = family[index].p_value * (family.len() - rank) as f64;
-        largest = largest.max(corrected.min(1.0));
-        family[index].p_holm = largest;
-        family[index].mark = Mark::of(family[index].difference, largest);
-    }
-}
-
-/// McNemar's test of two classifiers on the same rows, from the rows that only one of them predicts
-/// right. Both p-values are 1 where there is no such row.
-pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
-    let n = only_first + only_second;
-    if n == 0 {
-        return McNemar { exact: 1.0, mid_p: 1.0 };
-    }
-    let fewer = only_first.min(only_second);
-    let coin = Binomial::new(0.5, n).expect("a half is a probability");
-    let point = coin.pmf(fewer);
-    if only_first == only_second {
-        return McNemar { exact: 1.0, mid_p: 1.0 - point / 2.0 };
-    }
-    let exact = (2.0 * coin.cdf(fewer)).min(1.0);
-    McNemar { exact, mid_p: exact - point }
-}
-
 /// A mean, its standard error, and the degrees of freedom that the error is known with.
 struct Spread {
     mean: f64,
@@ -275,6 +160,8 @@ impl Spread {
             difference: self.mean,
             ci_low: self.mean - half,
             ci_high: self.mean + half,
+            standard_error: self.error,
+            freedom: self.freedom,
             p_value,
             p_holm: p_value,
             mark: Mark::of(self.mean, p_value),
@@ -310,26 +197,12 @@ fn overlap(statistic: &'static str, n_train: usize, n_test: usize) -> Result<f64
     Ok(n_test as f64 / n_train as f64)
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The unbiased variance of at least two values.
-fn variance(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    squares / (values.len() - 1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{Array2, array, s};
 
+    use super::super::close;
     use super::*;
-
-    fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
-    }
 
     fn with() -> Array2<f64> {
         array![
@@ -403,42 +276,6 @@ mod tests {
         close(corrected.p_value, 0.141_159_178_562_554_58);
         close(corrected.ci_high, 0.035_235_721_654_734_05);
         assert!(estimate_resampled(&a, 400, 100).unwrap().ci_low < estimate.ci_low);
-    }
-
-    #[test]
-    fn holm_agrees_with_its_definition() {
-        // statsmodels' multipletests(p, method="holm"): p sorted, times m, m - 1, ..., running
-        // maximum
-        let of = |p_value: f64, difference: f64| Comparison {
-            difference,
-            ci_low: 0.0,
-            ci_high: 0.0,
-            p_value,
-            p_holm: p_value,
-            mark: Mark::Same,
-        };
-        let mut family =
-            [of(0.03, 1.0), of(0.01, -1.0), of(0.005, 1.0), of(0.4, 1.0), of(0.02, 1.0)];
-        holm(&mut family);
-        let expected = [0.06, 0.04, 0.025, 0.4, 0.06];
-        family.iter().zip(expected).for_each(|(c, e)| close(c.p_holm, e));
-        assert_eq!(
-            family.map(|comparison| comparison.mark),
-            [Mark::Same, Mark::Worse, Mark::Better, Mark::Same, Mark::Same]
-        );
-    }
-
-    #[test]
-    fn mcnemar_agrees_with_scipy() {
-        // stats.binomtest(3, 15).pvalue; the same less stats.binom.pmf(3, 15, .5)
-        // 1 - stats.binom.pmf(4, 8, .5) / 2
-        let test = mcnemar(12, 3);
-        close(test.exact, 0.035_156_25);
-        close(test.mid_p, 0.021_270_751_953_125);
-        let even = mcnemar(4, 4);
-        assert_eq!(even.exact, 1.0);
-        close(even.mid_p, 0.863_281_25);
-        assert_eq!(mcnemar(0, 0).mid_p, 1.0);
     }
 
     #[test]
