@@ -3,16 +3,22 @@
 //! A product is cut into blocks by its shape alone, each block is computed by one thread, and no
 //! two blocks share a sum. The kernels are those of the `gemm` crate, which candle uses too.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::Matrix;
 
-/// Multiply-adds below which a product is not worth a second thread.
-const BLOCK_WORK: usize = 24 << 20;
+/// Multiply-adds of the least block: 20 us of one core, far above what handing it over costs.
+const BLOCK_WORK: usize = 2 << 20;
 
-/// Rows (or columns) of a block are a multiple of this, so that no kernel tile is cut.
-const BLOCK_STEP: usize = 16;
+/// Blocks of the largest product. More cores than that don't help, but each block packs one of the
+/// operands anew.
+const MAX_BLOCKS: usize = 16;
+
+/// Rows (or columns) of a block are a multiple of this: half a tile of the widest kernel.
+const BLOCK_STEP: usize = 32;
 
 /// `a * b`.
 ///
@@ -44,31 +50,76 @@ pub fn matmul(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> Matrix {
 /// # Panics
 /// If the dimensions do not fit.
 pub fn matmul_into(
-    mut dst: ArrayViewMut2<'_, f32>,
+    dst: ArrayViewMut2<'_, f32>,
     a: ArrayView2<'_, f32>,
     b: ArrayView2<'_, f32>,
     keep: f32,
 ) {
+    matmul_then(dst, a, b, keep, |_| {});
+}
+
+/// A finished block of a product.
+pub struct Block<'a> {
+    /// Its rows in the product.
+    pub rows: Range<usize>,
+    /// Its columns in the product.
+    pub columns: Range<usize>,
+    /// Its values.
+    pub values: ArrayViewMut2<'a, f32>,
+}
+
+/// [`matmul_into`], with something done to each block while it is in the cache of its core: a bias
+/// added, an activation applied.
+///
+/// # Shapes
+/// As [`matmul_into`].
+///
+/// # Panics
+/// If the dimensions do not fit.
+pub fn matmul_then(
+    mut dst: ArrayViewMut2<'_, f32>,
+    a: ArrayView2<'_, f32>,
+    b: ArrayView2<'_, f32>,
+    keep: f32,
+    finish: impl Fn(Block<'_>) + Sync,
+) {
     let (m, n) = dst.dim();
     assert_eq!((m, a.ncols(), n), (a.nrows(), b.nrows(), b.ncols()), "matmul: shapes do not fit");
-    let by_rows = m >= n;
-    let long = m.max(n);
-    let n_blocks = (m * n * a.ncols() / BLOCK_WORK).clamp(1, long.div_ceil(BLOCK_STEP));
-    let block = long.div_ceil(n_blocks).next_multiple_of(BLOCK_STEP);
-    if block >= long {
-        return block_product(dst, a, b, keep);
+    if dst.is_empty() {
+        return;
     }
-    let axis = Axis(usize::from(!by_rows));
-    dst.axis_chunks_iter_mut(axis, block).into_par_iter().enumerate().for_each(|(i, dst)| {
-        let range = i * block..(i * block + dst.len_of(axis));
-        let (mut a, mut b) = (a.view(), b.view());
-        if by_rows {
-            a.slice_axis_inplace(Axis(0), range.into());
-        } else {
-            b.slice_axis_inplace(Axis(1), range.into());
-        }
-        block_product(dst, a, b, keep);
-    });
+    let (axis, block) = cut(a, n);
+    dst.axis_chunks_iter_mut(axis, block).into_par_iter().enumerate().for_each(
+        |(i, mut values)| {
+            let range = i * block..i * block + values.len_of(axis);
+            let (mut a, mut b) = (a.view(), b.view());
+            let (rows, columns) = if axis == Axis(0) {
+                a.slice_axis_inplace(axis, range.clone().into());
+                (range, 0..n)
+            } else {
+                b.slice_axis_inplace(axis, range.clone().into());
+                (0..m, range)
+            };
+            block_product(values.view_mut(), a, b, keep);
+            finish(Block { rows, columns, values });
+        },
+    );
+}
+
+/// The axis along which a product is cut, and the length of a block.
+///
+/// A block packs its part of `b`, and reads `a` as it is where the values of a row lie side by
+/// side. Then columns are cut, so that `b` is packed once in all; unless rows are so many that
+/// packing doesn't count. At 256 x 1024 x 784, 2 threads of a Zen 4: 200 to 217 GFLOP/s with
+/// columns in 8 blocks, 138 to 213 with rows; where `a` is transposed, 190 with columns and 208
+/// with rows.
+fn cut(a: ArrayView2<'_, f32>, n: usize) -> (Axis, usize) {
+    let (m, k) = a.dim();
+    let by_rows = a.strides()[1] != 1 || m >= 4 * n;
+    let long = if by_rows { m } else { n };
+    let n_blocks = (m * n * k / BLOCK_WORK).clamp(1, MAX_BLOCKS);
+    let block = long.div_ceil(n_blocks).next_multiple_of(BLOCK_STEP);
+    (Axis(usize::from(!by_rows)), block)
 }
 
 /// The same product on the calling thread alone, for callers that split the work themselves.
@@ -127,8 +178,15 @@ mod tests {
 
     #[test]
     fn every_split_and_stride_agrees_with_f64() {
-        for (m, k, n) in [(1, 1, 1), (3, 5, 2), (700, 300, 130), (37, 500, 1900), (1500, 256, 300)]
-        {
+        for (m, k, n) in [
+            (0, 3, 2),
+            (2, 3, 0),
+            (1, 1, 1),
+            (3, 5, 2),
+            (700, 300, 130),
+            (37, 500, 1900),
+            (1500, 256, 300),
+        ] {
             let (a, b) = (random((m, k)), random((n, k)));
             let error = (&matmul(a.view(), b.t()) - &in_f64(a.view(), b.t()))
                 .fold(0.0, |worst: f32, e| worst.max(e.abs()));

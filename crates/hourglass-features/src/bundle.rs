@@ -77,8 +77,9 @@ mod tests {
     fn a_loaded_bundle_encodes_as_the_saved_one() {
         let mut rng = Seed::new(3).rng();
         let rows = Matrix::from_shape_simple_fn((7, 10), || rng.random::<f32>());
-        for config in ModelConfig::examples() {
-            let shape = SampleShape::Vector { len: 10 };
+        let shape = SampleShape::Vector { len: 10 };
+        for config in ModelConfig::examples_for(&shape) {
+            let shape = shape.clone();
             let model = build(&config, &shape, Seed::new(4)).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let preprocessing = serde_json::json!({"min_max": [0.0, 1.0]});

@@ -4,11 +4,13 @@ use hourglass_core::{Matrix, MatrixView, Part, Samples};
 use hourglass_models::Autoencoder;
 use hourglass_nn::{rows_of, to_matrix};
 use ndarray::{Axis, s};
+use rayon::prelude::*;
 
 use crate::{FeatureSet, FeaturesConfig, HiddenLayers, Pca, Result, Scaler};
 
-/// Rows that are encoded at a time.
-const BATCH_ROWS: usize = 2048;
+/// Rows that are encoded at a time: few enough to share among threads, many
+/// enough that packing the weights anew does not count.
+const BATCH_ROWS: usize = 1024;
 
 /// What features are made from.
 pub struct Sources<'a> {
@@ -108,10 +110,12 @@ pub fn reconstruct_all(
     batch_size: usize,
 ) -> Result<Matrix> {
     let mut output = Matrix::zeros(rows.dim());
-    let chunks = output.axis_chunks_iter_mut(Axis(0), batch_size);
-    for (mut output, rows) in chunks.zip(rows.axis_chunks_iter(Axis(0), batch_size)) {
+    let chunks = output.axis_chunks_iter_mut(Axis(0), batch_size).into_par_iter();
+    let batches = rows.axis_chunks_iter(Axis(0), batch_size).into_par_iter();
+    chunks.zip(batches).try_for_each(|(mut output, rows)| -> Result<()> {
         output.assign(&to_matrix(&model.reconstruct(&rows_of(rows)?)?)?);
-    }
+        Ok(())
+    })?;
     Ok(output)
 }
 
@@ -141,21 +145,22 @@ fn encode_into(
     dst: &mut Matrix,
     first_column: usize,
 ) -> Result<()> {
-    let chunks = dst.axis_chunks_iter_mut(Axis(0), BATCH_ROWS);
-    for (mut dst, rows) in chunks.zip(rows.axis_chunks_iter(Axis(0), BATCH_ROWS)) {
-        let input = rows_of(rows)?;
-        let activations = match layers {
-            HiddenLayers::Latent => vec![model.encode(&input)?],
-            HiddenLayers::AllHidden => model.hidden(&input)?,
-        };
+    let chunks = dst.axis_chunks_iter_mut(Axis(0), BATCH_ROWS).into_par_iter();
+    let batches = rows.axis_chunks_iter(Axis(0), BATCH_ROWS).into_par_iter();
+    chunks.zip(batches).try_for_each(|(mut dst, rows)| {
+        if layers == HiddenLayers::Latent {
+            let columns = first_column..first_column + model.latent_dim();
+            return Ok(model.encode_rows(rows, dst.slice_mut(s![.., columns]))?);
+        }
+        let activations = model.hidden(&rows_of(rows)?)?;
         let mut column = first_column;
         for layer in activations {
             let layer = to_matrix(&layer)?;
             dst.slice_mut(s![.., column..column + layer.ncols()]).assign(&layer);
             column += layer.ncols();
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_set_has_its_width_and_fits_on_training_rows_alone() {
-        for config in ModelConfig::examples() {
+        for config in ModelConfig::examples_for(&SampleShape::Vector { len: 9 }) {
             let make =
                 |seed| build(&config, &SampleShape::Vector { len: 9 }, Seed::new(seed)).unwrap();
             let (trained, random) = (make(1), make(2));

@@ -25,6 +25,7 @@ mod bundle;
 mod config;
 mod error;
 mod extract;
+mod losses;
 mod pca;
 mod scaler;
 
@@ -32,6 +33,7 @@ pub use bundle::Bundle;
 pub use config::{FeatureSet, FeaturesConfig, HiddenLayers, Scale};
 pub use error::Error;
 pub use extract::{Features, Sources, encode_all, extract, reconstruct_all, squared_error};
+pub use losses::mean_losses;
 pub use pca::Pca;
 pub use scaler::Scaler;
 

@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn values_agree_with_pytorch() {
         // import torch; x = torch.tensor([-1.5, 0.0, 2.0]); F = torch.nn.functional
-        // F.elu(x), F.selu(x), F.softplus(x), F.leaky_relu(x), torch.sigmoid(x), F.gelu(x), F.silu(x)
+        // F.elu(x), F.selu(x), F.softplus(x), F.leaky_relu(x), torch.sigmoid(x), F.gelu(x),
+        // F.silu(x)
         let table: [(Activation, [f32; 3]); 7] = [
             (Activation::Elu, [-0.776_869_8, 0.0, 2.0]),
             (Activation::Selu, [-1.365_814_3, 0.0, 2.101_402]),

@@ -3,17 +3,17 @@
 
 mod kernels;
 mod patches;
+mod stack;
 mod window;
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
+use candle_core::Tensor;
 use hourglass_core::Seed;
 
-use self::kernels::{Gradients, Pass, Weights};
 use self::patches::Geometry;
-use crate::simd::add_scaled;
-use crate::storage::{slice_of, with_slice};
+use self::stack::Stage;
 use crate::{Activation, Error, Init, Parameter, Result};
 
+pub use self::stack::ConvStack;
 pub use self::window::Window;
 
 /// A convolution: `activation(x * W + b)`, zeros beyond the border.
@@ -126,15 +126,9 @@ impl Conv2d {
     /// - returns: `(batch, n_out, (height + 2 padding - kernel) / stride + 1, ...)`, rounded down
     ///
     /// # Errors
-    /// [`Error::Shape`] if the input has other channels, no sample, or is smaller than the window.
+    /// [`Error::Shape`] if the input has other channels or is smaller than the window.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let layer = &self.0;
-        let (n_out, _, _, n_in) = layer.weight.tensor().dims4()?;
-        let size = layer.check(input, n_in)?;
-        let small = self.output_size(size).ok_or_else(|| layer.refused(input, n_in))?;
-        let geometry =
-            Geometry { window: layer.window, large: (n_in, size), small: (n_out, small) };
-        layer.apply(input, geometry, Direction::Shrink)
+        self.0.forward(input, Direction::Shrink, [0, 0])
     }
 }
 
@@ -211,15 +205,9 @@ impl ConvTranspose2d {
     /// - returns: `(batch, n_out, (height - 1) stride + kernel - 2 padding + output_padding, ...)`
     ///
     /// # Errors
-    /// [`Error::Shape`] if the input has other channels, no sample, or the padding leaves nothing.
+    /// [`Error::Shape`] if the input has other channels, or the padding leaves nothing.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let layer = &self.layer;
-        let (n_in, _, _, n_out) = layer.weight.tensor().dims4()?;
-        let size = layer.check(input, n_in)?;
-        let large = self.output_size(size).ok_or_else(|| layer.refused(input, n_in))?;
-        let geometry =
-            Geometry { window: layer.window, large: (n_out, large), small: (n_in, size) };
-        layer.apply(input, geometry, Direction::Enlarge)
+        self.layer.forward(input, Direction::Enlarge, self.output_padding)
     }
 }
 
@@ -243,42 +231,23 @@ impl Layer {
         std::iter::once(&self.weight).chain(&self.bias).cloned().collect()
     }
 
-    /// Height and width of an input, if it fits.
-    fn check(&self, input: &Tensor, n_in: usize) -> Result<[usize; 2]> {
-        match *input.dims() {
-            [n, channels, height, width]
-                if channels == n_in && n > 0 && height > 0 && width > 0 =>
-            {
-                Ok([height, width])
-            }
-            _ => Err(self.refused(input, n_in)),
-        }
-    }
-
-    fn refused(&self, input: &Tensor, n_in: usize) -> Error {
-        let [height, width] = self.window.kernel;
-        Error::Shape {
-            layer: self.weight.name().to_owned(),
-            expected: format!("(batch, {n_in}, height, width) with room for {height} x {width}"),
-            found: input.dims().to_vec(),
-        }
-    }
-
-    fn apply(&self, input: &Tensor, geometry: Geometry, direction: Direction) -> Result<Tensor> {
-        let (activation, after) = self.activation.split();
-        let output = if input.device().is_cpu() {
-            let op = ConvOp {
-                weight: self.weight.clone(),
-                bias: self.bias.clone(),
-                geometry,
-                activation,
-                direction,
-            };
-            input.contiguous()?.apply_op2(&self.weight.tensor(), op)?
-        } else {
-            activation.composed(&self.composed(input, geometry, direction)?)?
+    fn forward(
+        &self,
+        input: &Tensor,
+        direction: Direction,
+        output_padding: [usize; 2],
+    ) -> Result<Tensor> {
+        let &[n_images, n_in, height, width] = input.dims() else {
+            return Err(Error::Shape {
+                layer: self.weight.name().to_owned(),
+                expected: "(batch, n_channels, height, width)".to_owned(),
+                found: input.dims().to_vec(),
+            });
         };
-        after.forward(&output)
+        let side = (n_in, [height, width]);
+        let stage = Stage::new(self.clone(), direction, output_padding, side)?;
+        let (n_out, [height, width]) = stage.output_side();
+        stack::apply(vec![stage], input, &[n_images, n_out, height, width])
     }
 
     /// The same before the activation, out of candle's operations, for any device.
@@ -324,98 +293,6 @@ impl Layer {
             Some(bias) => output.broadcast_add(&bias.tensor().reshape((1, self.n_out, 1, 1))?)?,
             None => output,
         })
-    }
-}
-
-struct ConvOp {
-    weight: Parameter,
-    bias: Option<Parameter>,
-    geometry: Geometry,
-    activation: Activation,
-    direction: Direction,
-}
-
-impl ConvOp {
-    /// Calls `f` with everything the kernels multiply by.
-    fn with_weights<R>(
-        &self,
-        weight: &[f32],
-        f: impl FnOnce(Weights<'_>) -> R,
-    ) -> candle_core::Result<R> {
-        let weights = Weights { weight, bias: None, activation: self.activation };
-        match &self.bias {
-            Some(bias) => {
-                with_slice(&bias.tensor(), |bias| f(Weights { bias: Some(bias), ..weights }))
-            }
-            None => Ok(f(weights)),
-        }
-    }
-}
-
-impl CustomOp2 for ConvOp {
-    fn name(&self) -> &'static str {
-        "hourglass-convolution"
-    }
-
-    fn cpu_fwd(
-        &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (input, weight) = (slice_of(input, input_layout)?, slice_of(weight, weight_layout)?);
-        let (kernel, (n_channels, [height, width])) = match self.direction {
-            Direction::Shrink => (kernels::convolve as KernelFn, self.geometry.small),
-            Direction::Enlarge => (kernels::convolve_transposed as KernelFn, self.geometry.large),
-        };
-        let output = self.with_weights(weight, |weights| kernel(&self.geometry, input, weights))?;
-        let shape = Shape::from((input_layout.dims()[0], n_channels, height, width));
-        Ok((CpuStorage::F32(output), shape))
-    }
-
-    fn bwd(
-        &self,
-        input: &Tensor,
-        weight: &Tensor,
-        output: &Tensor,
-        grad_output: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let wants_input = input.track_op();
-        let kernel = match self.direction {
-            Direction::Shrink => kernels::convolve_backward,
-            Direction::Enlarge => kernels::convolve_transposed_backward,
-        };
-        let gradients = with_slice(input, |input| {
-            with_slice(output, |output| {
-                with_slice(grad_output, |grad_output| {
-                    let pass = Pass { input, output, grad_output, wants_input };
-                    with_slice(weight, |weight| {
-                        self.with_weights(weight, |weights| kernel(&self.geometry, pass, weights))
-                    })
-                })
-            })
-        })?????;
-        let Gradients { weight, bias, input: grad_input } = gradients;
-        accumulate(&self.weight, weight);
-        if let Some(parameter) = &self.bias {
-            accumulate(parameter, bias);
-        }
-        let grad_input = grad_input
-            .map(|values| Tensor::from_vec(values, input.shape(), input.device()))
-            .transpose()?;
-        Ok((grad_input, None))
-    }
-}
-
-type KernelFn = fn(&Geometry, &[f32], Weights<'_>) -> Vec<f32>;
-
-fn accumulate(parameter: &Parameter, gradient: Vec<f32>) {
-    let mut buffer = parameter.lock();
-    if buffer.keep() == 0.0 {
-        buffer.values = gradient;
-    } else {
-        add_scaled(&mut buffer.values, 1.0, &gradient);
     }
 }
 

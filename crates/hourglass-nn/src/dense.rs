@@ -1,24 +1,19 @@
-//! The fused dense layer: product, bias, activation and selection forward in one operation, and a
-//! backward pass that knows which entries are zero.
+//! The fused dense layer, alone or in a row with others: product, bias, activation and selection
+//! forward in one operation, and a backward pass that knows which entries are zero.
+//!
+//! This file holds what a layer is. One layer's arithmetic is in [`pass`], the operation that
+//! candle sees in [`chain`].
 
-use candle_core::{CpuStorage, CustomOp3, Shape, Tensor};
-use hourglass_core::linalg::{block_product, matmul, matmul_into};
-use hourglass_core::{Matrix, Seed};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
-use rayon::prelude::*;
+pub(crate) mod chain;
+mod pass;
+mod winners;
 
-use crate::simd::{add_rows, add_scaled, dot, wide};
-use crate::storage::{slice_of, view_of, with_view};
+use candle_core::Tensor;
+use hourglass_core::Seed;
+
 use crate::{Activation, Init, Parameter, Result};
-
-/// Rows that one task handles: two tasks for a usual batch, since each packs the weights anew;
-/// decided by the batch alone, so that the bits do not depend on the number of threads.
-fn chunk_rows(n_rows: usize) -> usize {
-    (n_rows / 2).next_multiple_of(16).clamp(64, 128)
-}
-
-/// Blocks of units among which a sparse weight gradient is split.
-const UNIT_BLOCKS: usize = 16;
+pub use chain::{Chain, Link};
+pub(crate) use winners::{keep_largest, keep_largest_of_columns};
 
 /// How a weight matrix lies in memory. A row always belongs to the unit of the hidden side, so
 /// that sparse codes touch whole rows, and a tied decoder reads the encoder's matrix as it is.
@@ -105,6 +100,11 @@ impl Dense {
         self.activation
     }
 
+    /// How its weight lies in memory.
+    pub fn order(&self) -> WeightOrder {
+        self.order
+    }
+
     /// Width of its input.
     pub fn n_in(&self) -> usize {
         self.weight.tensor().dims()[usize::from(self.order == WeightOrder::OutIn)]
@@ -124,7 +124,7 @@ impl Dense {
     /// # Errors
     /// If the width of the input is not `n_in`.
     pub fn forward(&self, input: &Tensor, select: Select) -> Result<Tensor> {
-        self.apply(input, self.activation, select, false)
+        chain::forward(&[Link::new(self.clone()).with_select(select)], input)
     }
 
     /// The layer's output for an input that is zero but for a few entries, as a selection leaves
@@ -136,302 +136,21 @@ impl Dense {
     /// # Errors
     /// If the width of the input is not `n_in`.
     pub fn forward_sparse(&self, input: &Tensor) -> Result<Tensor> {
-        self.apply(input, self.activation, Select::All, self.order == WeightOrder::InOut)
+        chain::forward(&[Link::new(self.clone()).with_sparse_input()], input)
     }
 
     /// The same layer with another activation; weights are shared.
     pub fn with_activation(&self, activation: Activation) -> Dense {
         Dense { activation, ..self.clone() }
     }
-
-    fn apply(
-        &self,
-        input: &Tensor,
-        activation: Activation,
-        select: Select,
-        sparse_input: bool,
-    ) -> Result<Tensor> {
-        let (activation, after) = activation.split();
-        let (select, select_after) =
-            if after == Activation::Linear { (select, Select::All) } else { (Select::All, select) };
-        let op = DenseOp {
-            weight: self.weight.clone(),
-            bias: self.bias.clone(),
-            order: self.order,
-            activation,
-            select,
-            sparse_input,
-        };
-        let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
-        let output = input.contiguous()?.apply_op3(&weight, &bias, op)?;
-        select_after.forward(&after.forward(&output)?)
-    }
-}
-
-struct DenseOp {
-    weight: Parameter,
-    bias: Parameter,
-    order: WeightOrder,
-    activation: Activation,
-    select: Select,
-    sparse_input: bool,
-}
-
-impl CustomOp3 for DenseOp {
-    fn name(&self) -> &'static str {
-        "hourglass-dense"
-    }
-
-    fn cpu_fwd(
-        &self,
-        input: &CpuStorage,
-        input_layout: &candle_core::Layout,
-        weight: &CpuStorage,
-        weight_layout: &candle_core::Layout,
-        bias: &CpuStorage,
-        bias_layout: &candle_core::Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let input = view_of(input, input_layout)?;
-        let weight = view_of(weight, weight_layout)?;
-        let bias = slice_of(bias, bias_layout)?;
-        let rows_are_units = self.sparse_input;
-        // (n_in, n_out), whatever the order in memory.
-        let weight = match self.order {
-            WeightOrder::OutIn => weight.reversed_axes(),
-            WeightOrder::InOut => weight,
-        };
-        if input.ncols() != weight.nrows() {
-            candle_core::bail!(
-                "the input has {} columns, but the layer `{}` takes {}",
-                input.ncols(),
-                self.weight.name(),
-                weight.nrows()
-            );
-        }
-        let mut output = Matrix::zeros((input.nrows(), weight.ncols()));
-        let chunk_rows = chunk_rows(input.nrows());
-        output
-            .axis_chunks_iter_mut(Axis(0), chunk_rows)
-            .into_par_iter()
-            .zip(input.axis_chunks_iter(Axis(0), chunk_rows).into_par_iter())
-            .for_each(|(mut output, input)| {
-                for mut row in output.rows_mut() {
-                    row.as_slice_mut().expect("rows are contiguous").copy_from_slice(bias);
-                }
-                if rows_are_units {
-                    sparse_product(output.view_mut(), input, weight);
-                } else {
-                    block_product(output.view_mut(), input, weight, 1.0);
-                }
-                let values = output.as_slice_mut().expect("chunks of rows are contiguous");
-                wide(|| self.activation.apply(values));
-                if let Select::TopK(k) = self.select {
-                    values.chunks_mut(bias.len()).for_each(|row| keep_largest(row, k));
-                }
-            });
-        if let Select::Lifetime(share) = self.select {
-            keep_largest_of_columns(output.view_mut(), share);
-        }
-        let shape = Shape::from(output.dim());
-        Ok((CpuStorage::F32(output.into_raw_vec_and_offset().0), shape))
-    }
-
-    fn bwd(
-        &self,
-        input: &Tensor,
-        weight: &Tensor,
-        _bias: &Tensor,
-        output: &Tensor,
-        grad_output: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = with_view(grad_output, |grad| grad.to_owned())?;
-        let grad = with_view(output, |output| self.before_activation(grad, output))?;
-        self.accumulate_bias(&grad);
-        with_view(input, |input| self.accumulate_weight(grad.view(), input))?;
-        if !input.track_op() {
-            return Ok((None, None, None));
-        }
-        let grad_input = with_view(weight, |weight| {
-            with_view(input, |input| self.grad_input(grad.view(), weight, input))
-        })??;
-        let shape = grad_input.dim();
-        let values = grad_input.into_raw_vec_and_offset().0;
-        Ok((Some(Tensor::from_vec(values, shape, input.device())?), None, None))
-    }
-}
-
-impl DenseOp {
-    /// Gradient before activation and selection, in the buffer of the gradient after them.
-    fn before_activation(&self, mut grad: Matrix, output: ArrayView2<'_, f32>) -> Matrix {
-        let selects = self.select != Select::All;
-        let chunk_rows = chunk_rows(output.nrows());
-        grad.axis_chunks_iter_mut(Axis(0), chunk_rows)
-            .into_par_iter()
-            .zip(output.axis_chunks_iter(Axis(0), chunk_rows).into_par_iter())
-            .for_each(|(mut grad, output)| {
-                let grad = grad.as_slice_mut().expect("chunks of rows are contiguous");
-                let output = output.to_slice().expect("chunks of rows are contiguous");
-                wide(|| {
-                    self.activation.scale_gradient(output, grad);
-                    if selects {
-                        for (grad, &output) in grad.iter_mut().zip(output) {
-                            *grad = if output == 0.0 { 0.0 } else { *grad };
-                        }
-                    }
-                });
-            });
-        grad
-    }
-
-    fn accumulate_bias(&self, grad: &Matrix) {
-        let mut buffer = self.bias.lock();
-        if buffer.keep() == 0.0 {
-            buffer.values.fill(0.0);
-        }
-        for row in grad.rows() {
-            add_scaled(&mut buffer.values, 1.0, row.to_slice().expect("rows are contiguous"));
-        }
-    }
-
-    fn accumulate_weight(&self, grad: ArrayView2<'_, f32>, input: ArrayView2<'_, f32>) {
-        let mut buffer = self.weight.lock();
-        let keep = buffer.keep();
-        let (rows, columns) = match self.order {
-            WeightOrder::OutIn => (grad, input),
-            WeightOrder::InOut => (input, grad),
-        };
-        let dst = ArrayViewMut2::from_shape((rows.ncols(), columns.ncols()), &mut buffer.values)
-            .expect("the gradient has the shape of the weight");
-        let sparse =
-            self.sparse_input || (self.order == WeightOrder::OutIn && self.select != Select::All);
-        if sparse {
-            sparse_outer(dst, rows, columns, keep);
-        } else {
-            matmul_into(dst, rows.reversed_axes(), columns, keep);
-        }
-    }
-
-    fn grad_input(
-        &self,
-        grad: ArrayView2<'_, f32>,
-        weight: ArrayView2<'_, f32>,
-        input: ArrayView2<'_, f32>,
-    ) -> Matrix {
-        if self.sparse_input {
-            return products_at_entries(grad, weight, input);
-        }
-        match self.order {
-            WeightOrder::OutIn => matmul(grad, weight),
-            WeightOrder::InOut => matmul(grad, weight.reversed_axes()),
-        }
-    }
-}
-
-/// `output += input * weight`, skipping the zeros of `input`.
-fn sparse_product(
-    mut output: ArrayViewMut2<'_, f32>,
-    input: ArrayView2<'_, f32>,
-    weight: ArrayView2<'_, f32>,
-) {
-    for (mut output, input) in output.rows_mut().into_iter().zip(input.rows()) {
-        let output = output.as_slice_mut().expect("rows are contiguous");
-        add_rows(output, entries(input.iter()), |unit| row_of(weight, unit));
-    }
-}
-
-/// `dst = keep * dst + rows^T * columns`, skipping the zeros of `rows`.
-fn sparse_outer(
-    mut dst: ArrayViewMut2<'_, f32>,
-    rows: ArrayView2<'_, f32>,
-    columns: ArrayView2<'_, f32>,
-    keep: f32,
-) {
-    let block = dst.nrows().div_ceil(UNIT_BLOCKS).max(1);
-    dst.axis_chunks_iter_mut(Axis(0), block).into_par_iter().enumerate().for_each(
-        |(i, mut dst)| {
-            if keep == 0.0 {
-                dst.fill(0.0);
-            }
-            let units = i * block..(i * block + dst.nrows());
-            let units = rows.slice(s![.., units]);
-            for (mut dst, unit) in dst.rows_mut().into_iter().zip(units.columns()) {
-                let dst = dst.as_slice_mut().expect("rows are contiguous");
-                add_rows(dst, entries(unit.iter()), |row| row_of(columns, row));
-            }
-        },
-    );
-}
-
-/// `grad * weight^T` at the entries where `input` is not zero, zero elsewhere.
-fn products_at_entries(
-    grad: ArrayView2<'_, f32>,
-    weight: ArrayView2<'_, f32>,
-    input: ArrayView2<'_, f32>,
-) -> Matrix {
-    let mut result = Array2::zeros(input.dim());
-    let rows = chunk_rows(input.nrows()) / 4;
-    result
-        .axis_chunks_iter_mut(Axis(0), rows)
-        .into_par_iter()
-        .zip(input.axis_chunks_iter(Axis(0), rows).into_par_iter())
-        .zip(grad.axis_chunks_iter(Axis(0), rows).into_par_iter())
-        .for_each(|((mut result, input), grad)| {
-            let rows = result.rows_mut().into_iter().zip(input.rows()).zip(grad.rows());
-            for ((mut result, input), grad) in rows {
-                let grad = grad.to_slice().expect("rows are contiguous");
-                for (unit, _) in entries(input.iter()) {
-                    result[unit] = dot(grad, row_of(weight, unit));
-                }
-            }
-        });
-    result
-}
-
-/// Positions and values of what isn't zero.
-fn entries<'a>(values: impl Iterator<Item = &'a f32>) -> impl Iterator<Item = (usize, f32)> {
-    values.enumerate().filter(|&(_, &value)| value != 0.0).map(|(index, &value)| (index, value))
-}
-
-fn row_of(matrix: ArrayView2<'_, f32>, row: usize) -> &[f32] {
-    let width = matrix.ncols();
-    let values = matrix.to_slice().expect("weights and batches are contiguous");
-    &values[row * width..(row + 1) * width]
-}
-
-/// Zeroes all but the `k` largest values; of equal values the first stay.
-pub(crate) fn keep_largest(row: &mut [f32], k: usize) {
-    if k >= row.len() {
-        return;
-    }
-    let mut sorted = row.to_vec();
-    let (_, &mut threshold, _) = sorted.select_nth_unstable_by(k, |a, b| b.total_cmp(a));
-    let n_above = row.iter().filter(|&&value| value > threshold).count();
-    let mut n_equal = k - n_above;
-    for value in row {
-        if *value < threshold || (*value == threshold && n_equal == 0) {
-            *value = 0.0;
-        } else if *value == threshold {
-            n_equal -= 1;
-        }
-    }
-}
-
-/// Zeroes, column by column, all but the largest share of the values.
-pub(crate) fn keep_largest_of_columns(mut output: ArrayViewMut2<'_, f32>, share: f32) {
-    let k = ((output.nrows() as f32 * share).ceil() as usize).max(1);
-    output.axis_chunks_iter_mut(Axis(1), UNIT_BLOCKS).into_par_iter().for_each(|mut block| {
-        let mut columns = block.t().as_standard_layout().into_owned();
-        for (mut column, mut dst) in columns.rows_mut().into_iter().zip(block.columns_mut()) {
-            keep_largest(column.as_slice_mut().expect("rows are contiguous"), k);
-            dst.assign(&column);
-        }
-    });
 }
 
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
-    use hourglass_core::Seed;
+    use hourglass_core::Matrix;
+    use hourglass_core::linalg::matmul;
+    use ndarray::{Array2, Axis};
     use rand::RngExt;
 
     use super::*;
@@ -604,12 +323,5 @@ mod tests {
         let error = layer.forward(&x, Select::All).unwrap_err();
         let text = format!("{:?}", error);
         assert!(text.contains("36 columns"), "{text}");
-    }
-
-    #[test]
-    fn ties_keep_the_first() {
-        let mut row = [1.0, 2.0, 2.0, 2.0, 0.5];
-        keep_largest(&mut row, 2);
-        assert_eq!(row, [0.0, 2.0, 2.0, 0.0, 0.0]);
     }
 }

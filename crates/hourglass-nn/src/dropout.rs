@@ -46,6 +46,12 @@ impl Dropout {
         }
     }
 
+    /// Whether it switches nothing off.
+    pub fn is_none(self) -> bool {
+        let (Dropout::Zero { share } | Dropout::Alpha { share }) = self;
+        share == 0.0
+    }
+
     /// Applies a mask that the seed decides; call it in training only, with a seed of the step and
     /// the layer.
     ///

@@ -35,6 +35,36 @@ pub enum Error {
         /// The layer, or a parameter of it.
         layer: String,
     },
+    /// Something for images was asked of samples that are none.
+    #[error(
+        "`{what}` needs images, but the samples are plain rows\nhint: take a data set of images, or \
+         a corruption for columns"
+    )]
+    NeedsImages {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The device isn't part of this build.
+    #[error(
+        "`device` is `{device}`, which this program can't use\nhint: build it with `--features {feature}`, or take \
+         `device = \"cpu\"`"
+    )]
+    DeviceNotBuilt {
+        /// Its name.
+        device: String,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+    /// The device isn't on this machine, or doesn't answer.
+    #[error(
+        "`device` is `{device}`, which this machine lacks\nhint: take `device = \"auto\"` or `\"cpu\"`"
+    )]
+    DeviceNotThere {
+        /// Its name.
+        device: String,
+        /// What candle says.
+        source: candle_core::Error,
+    },
     /// A saved state doesn't belong to these parameters.
     #[error("the saved state has {found} for `{name}`, but the model needs {expected}")]
     StateMismatch {

@@ -80,8 +80,8 @@ pub fn ms_ssim(output: &Tensor, target: &Tensor, range: f64) -> Result<Tensor> {
 ///
 /// # Source
 /// Mathieu, Couprie, LeCun, "Deep multi-scale video prediction beyond mean square error",
-/// arXiv:1511.05440, section 3.3, with exponent 1; theirs compares absolute differences, ours signed
-/// ones, so that an edge of the wrong sign is an error too.
+/// arXiv:1511.05440, section 3.3, with exponent 1; theirs compares absolute differences, ours
+/// signed ones, so that an edge of the wrong sign is an error too.
 pub fn edge_loss(output: &Tensor, target: &Tensor) -> Result<Tensor> {
     check(output, target, 2)?;
     let differences = |x: &Tensor, dim: usize| {

@@ -171,7 +171,7 @@ impl Loss {
     }
 
     #[inline(always)]
-    fn value(self, output: f32, target: f32) -> f32 {
+    pub(crate) fn value(self, output: f32, target: f32) -> f32 {
         let error = output - target;
         match self {
             Loss::Mse => error * error,
@@ -183,7 +183,7 @@ impl Loss {
     }
 
     #[inline(always)]
-    fn derivative(self, output: f32, target: f32) -> f32 {
+    pub(crate) fn derivative(self, output: f32, target: f32) -> f32 {
         let error = output - target;
         match self {
             Loss::Mse => 2.0 * error,

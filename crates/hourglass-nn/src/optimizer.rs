@@ -20,6 +20,7 @@ pub use radam::RadamConfig;
 pub use rmsprop::RmspropConfig;
 pub use sgd::SgdConfig;
 
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +138,8 @@ impl OptimizerConfig {
 pub struct OptimizerState {
     /// Steps taken.
     pub n_steps: u64,
+    /// Steps in which each parameter had a gradient.
+    pub counts: Vec<u64>,
     /// Moments, parameter by parameter, slot by slot.
     pub slots: Vec<Vec<Vec<f32>>>,
 }
@@ -164,8 +167,8 @@ pub struct Optimizer {
     rule: Box<dyn Rule>,
     parameters: Vec<Parameter>,
     state: OptimizerState,
-    /// Product of what [`Rule::factor`] says of every step so far.
-    product: f64,
+    /// For each parameter, the product of what [`Rule::factor`] says of its steps so far.
+    products: Vec<f64>,
     decays_all: bool,
 }
 
@@ -177,8 +180,9 @@ impl Optimizer {
             .iter()
             .map(|parameter| vec![vec![0.0; parameter.len()]; rule.n_slots()])
             .collect();
-        let state = OptimizerState { n_steps: 0, slots };
-        Optimizer { rule, parameters, state, product: 1.0, decays_all: false }
+        let n = parameters.len();
+        let state = OptimizerState { n_steps: 0, counts: vec![0; n], slots };
+        Optimizer { rule, parameters, state, products: vec![1.0; n], decays_all: false }
     }
 
     /// The same with weight decay on every parameter, biases and normalisations too.
@@ -201,33 +205,43 @@ impl Optimizer {
             state.slots.iter().map(|s| s.iter().map(Vec::len).collect()).collect::<Vec<Vec<_>>>()
         };
         let (expected, found) = (shape(&self.state), shape(&state));
-        if expected != found {
+        if expected != found || state.counts.len() != self.state.counts.len() {
             return Err(Error::StateMismatch {
                 name: "optimizer".to_owned(),
                 expected: format!("moments of sizes {expected:?}"),
                 found: format!("moments of sizes {found:?}"),
             });
         }
-        self.product = (1..=state.n_steps).map(|step| self.rule.factor(step)).product();
+        let product = |&count: &u64| (1..=count).map(|step| self.rule.factor(step)).product();
+        self.products = state.counts.iter().map(product).collect();
         self.state = state;
         Ok(())
     }
 
-    /// One step with this learning rate; then the gradients are cleared.
+    /// One step with this learning rate; then the gradients are cleared. A parameter that no
+    /// gradient reached stays as it is, and its step doesn't count.
     ///
     /// # Errors
     /// If candle can't hand out the storage of a parameter.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.state.n_steps += 1;
-        let n_steps = self.state.n_steps;
-        self.product *= self.rule.factor(n_steps);
-        for (parameter, slots) in self.parameters.iter().zip(&mut self.state.slots) {
-            let decays = self.decays_all || parameter.decays();
-            let moment = Moment { learning_rate, n_steps, product: self.product, decays };
-            parameter.update(|values, gradient| self.rule.step(moment, values, gradient, slots))?;
-            parameter.clear_gradient();
-        }
-        Ok(())
+        let (rule, decays_all) = (&self.rule, self.decays_all);
+        let OptimizerState { counts, slots, .. } = &mut self.state;
+        // All at once: small ones fill the gaps that large ones leave.
+        self.parameters
+            .par_iter()
+            .zip(counts.par_iter_mut().zip(&mut self.products))
+            .zip(slots)
+            .filter(|((parameter, _), _)| parameter.has_gradient())
+            .try_for_each(|((parameter, (count, product)), slots)| {
+                *count += 1;
+                *product *= rule.factor(*count);
+                let decays = decays_all || parameter.decays();
+                let moment = Moment { learning_rate, n_steps: *count, product: *product, decays };
+                parameter.update(|values, gradient| rule.step(moment, values, gradient, slots))?;
+                parameter.clear_gradient();
+                Ok(())
+            })
     }
 }
 

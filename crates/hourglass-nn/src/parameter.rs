@@ -176,6 +176,11 @@ impl Parameter {
         gradient.is_set.then(|| gradient.values.clone())
     }
 
+    /// Whether the last backward pass reached it.
+    pub fn has_gradient(&self) -> bool {
+        self.lock().is_set
+    }
+
     /// Forgets the gradient, so that the next backward pass overwrites it.
     pub fn clear_gradient(&self) {
         self.lock().is_set = false;

@@ -57,7 +57,32 @@ impl ActivityPenalty {
     /// # Errors
     /// If `latent` hasn't two dimensions.
     pub fn of(self, latent: &Tensor) -> Result<Tensor> {
+        if !latent.device().is_cpu() {
+            return self.composed(latent);
+        }
         Ok(latent.contiguous()?.apply_op1(PenaltyOp(self))?)
+    }
+
+    /// The same out of candle's operations, for any device.
+    fn composed(self, latent: &Tensor) -> Result<Tensor> {
+        match self {
+            ActivityPenalty::L1 { weight } => {
+                let is = |mask: Tensor| mask.to_dtype(latent.dtype());
+                let sign = (is(latent.gt(0.0)?)? - is(latent.lt(0.0)?)?)?;
+                let scale = f64::from(weight) / latent.dims2()?.0 as f64;
+                Ok(((latent * sign)?.sum_all()? * scale)?)
+            }
+            ActivityPenalty::Kl { weight, target } => {
+                let target = f64::from(target);
+                let floor = f64::from(RATE_FLOOR);
+                let rate = latent.mean(0)?.clamp(floor, 1.0 - floor)?;
+                let rest = rate.affine(-1.0, 1.0)?;
+                // target ln(target / rate) + (1 - target) ln((1 - target) / (1 - rate))
+                let fixed = target * target.ln() + (1.0 - target) * (1.0 - target).ln();
+                let moving = ((rate.log()? * target)? + (rest.log()? * (1.0 - target))?)?;
+                Ok((moving.affine(-1.0, fixed)?.sum_all()? * f64::from(weight))?)
+            }
+        }
     }
 }
 
@@ -151,6 +176,31 @@ mod tests {
                 down[i] -= 1e-3;
                 let numeric = (at(&up) - at(&down)) / 2e-3;
                 assert!((gradient[i] - numeric).abs() < 2e-3, "{penalty:?} {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn fused_and_composed_agree_with_their_gradients() {
+        let values = [0.1_f32, 0.9, 0.4, 0.3, 0.0, 0.6];
+        let table = [
+            ActivityPenalty::L1 { weight: 0.3 },
+            ActivityPenalty::Kl { weight: 0.3, target: 0.05 },
+        ];
+        for penalty in table {
+            let run = |f: fn(ActivityPenalty, &Tensor) -> Result<Tensor>| {
+                let latent = Tensor::from_slice(&values, (3, 2), &Device::Cpu).unwrap();
+                let latent = Var::from_tensor(&latent).unwrap();
+                let value = f(penalty, &latent).unwrap();
+                let grads = value.backward().unwrap();
+                let gradient = grads.get(&latent).unwrap().flatten_all().unwrap();
+                let mut all = gradient.to_vec1::<f32>().unwrap();
+                all.push(value.to_scalar().unwrap());
+                all
+            };
+            let (fused, composed) = (run(ActivityPenalty::of), run(ActivityPenalty::composed));
+            for (fused, composed) in fused.into_iter().zip(composed) {
+                assert!((fused - composed).abs() < 1e-6, "{penalty:?}: {fused} {composed}");
             }
         }
     }

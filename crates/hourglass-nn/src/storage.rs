@@ -3,8 +3,12 @@
 use candle_core::{CpuStorage, Device, Layout, Tensor};
 use hourglass_core::{Matrix, MatrixView};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
 use crate::Result;
+
+/// Rows that one task gathers.
+const GATHERED_ROWS: usize = 32;
 
 /// A tensor on `device` with these values.
 ///
@@ -28,6 +32,33 @@ pub fn rows_of(view: MatrixView<'_>) -> Result<Tensor> {
         None => view.iter().copied().collect(),
     };
     tensor_from(values, view.dim(), &Device::Cpu)
+}
+
+/// Some rows of a matrix, in the order given, as a tensor on the CPU.
+///
+/// # Shapes
+/// - `source`: `(n, columns)`
+/// - returns: `(rows.len(), columns)`
+///
+/// # Errors
+/// If candle refuses the tensor.
+///
+/// # Panics
+/// If there is no such row.
+pub fn gather_rows(source: MatrixView<'_>, rows: &[usize]) -> Result<Tensor> {
+    let width = source.ncols();
+    let mut values = vec![0.0; rows.len() * width];
+    let chunks = values.par_chunks_mut(GATHERED_ROWS * width.max(1));
+    chunks.zip(rows.par_chunks(GATHERED_ROWS)).for_each(|(values, rows)| {
+        for (values, &row) in values.chunks_mut(width.max(1)).zip(rows) {
+            let row = source.row(row);
+            match row.to_slice() {
+                Some(row) => values.copy_from_slice(row),
+                None => values.iter_mut().zip(row).for_each(|(value, &from)| *value = from),
+            }
+        }
+    });
+    tensor_from(values, (rows.len(), width), &Device::Cpu)
 }
 
 /// A tensor of two dimensions as a matrix.

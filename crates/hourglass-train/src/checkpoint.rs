@@ -83,6 +83,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct Place {
     n_steps: u64,
+    counts: Vec<u64>,
     n_slots: usize,
     has_average: bool,
     position: Position,
@@ -138,6 +139,7 @@ impl State {
     fn place(&self) -> Place {
         Place {
             n_steps: self.moments.n_steps,
+            counts: self.moments.counts.clone(),
             n_slots: self.moments.slots.first().map_or(0, Vec::len),
             has_average: !self.average.is_empty(),
             position: self.position.clone(),
@@ -169,7 +171,7 @@ impl State {
         Ok(State {
             position: place.position,
             weights: Weights::read(file, prefix, names)?,
-            moments: OptimizerState { n_steps: place.n_steps, slots },
+            moments: OptimizerState { n_steps: place.n_steps, counts: place.counts, slots },
             average,
         })
     }

@@ -1,6 +1,6 @@
 //! The `[train]` table.
 
-use hourglass_nn::{Loss, OptimizerConfig, ScheduleConfig, Warmup, WeightPenalty};
+use hourglass_nn::{DeviceChoice, Loss, OptimizerConfig, ScheduleConfig, Warmup, WeightPenalty};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,7 @@ use crate::{Error, OnDivergence, Result};
 /// | `max_seconds` | none | time after which training ends | above 0 |
 /// | `on_divergence` | `stop` | what happens when a loss is no number | |
 /// | `tensorboard` | `false` | whether event files are written | |
+/// | `device` | `cpu` | `auto`, `cpu`, `cuda:0` or `metal`; only `cpu` gives the same bits anywhere | |
 ///
 /// ```
 /// use hourglass_nn::{OptimizerConfig, ScheduleConfig};
@@ -109,6 +110,9 @@ pub struct TrainConfig {
     /// Whether event files for TensorBoard are written beside the telemetry. Default: `false`.
     #[serde(default)]
     pub tensorboard: bool,
+    /// Where it is trained: `auto`, `cpu`, `cuda:0` or `metal`. Default: `cpu`.
+    #[serde(default, skip_serializing_if = "DeviceChoice::is_cpu")]
+    pub device: DeviceChoice,
 }
 
 /// A moving average of the weights: after each step it moves by `1 - decay` of the way to them.
@@ -166,6 +170,7 @@ impl TrainConfig {
             max_seconds: None,
             on_divergence: OnDivergence::Stop,
             tensorboard: false,
+            device: DeviceChoice::Cpu,
         }
     }
 
@@ -223,6 +228,7 @@ impl TrainConfig {
             penalty.check()?;
         }
         self.on_divergence.check()?;
+        self.device.open()?;
         self.optimizer.check()?;
         self.schedule.check()?;
         Ok(self.loss.check()?)
@@ -267,7 +273,10 @@ mod tests {
         ] {
             let config: TrainConfig =
                 serde_json::from_str(&format!("{{{good}, {extra}}}")).unwrap();
-            assert_eq!(config.check().unwrap_err().to_string(), expected);
+            let error = config.check().unwrap_err().to_string();
+            assert_eq!(error.lines().next(), Some(expected));
+            let is_ours = !expected.starts_with("`weight_penalty");
+            assert_eq!(error.contains("\nhint: "), is_ours, "{error}");
         }
         let config: TrainConfig = serde_json::from_str(&format!("{{{good}}}")).unwrap();
         assert_eq!(config, TrainConfig::new(3, OptimizerConfig::adam(1e-3)));

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("tensor operation failed")]
     Candle(#[from] candle_core::Error),
     /// A hyperparameter is outside its range.
-    #[error("`{key}` is {value}, but must be {range}")]
+    #[error("`{key}` is {value}, but must be {range}{}", way_out(key))]
     Config {
         /// Path of the key, relative to `[train]`.
         key: &'static str,
@@ -73,4 +73,23 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+}
+
+/// What to write instead of a value outside its range, as a line of its own.
+fn way_out(key: &str) -> &'static str {
+    match key {
+        "epochs" => "\nhint: try `epochs = 20`, with `early_stopping` if that may be too many",
+        "batch_size" => "\nhint: leave it out for 128",
+        "accumulate" => "\nhint: leave it out for a step after each batch",
+        "validate_every_steps" => "\nhint: leave it out to validate after each epoch only",
+        "early_stopping.patience" => "\nhint: try `patience = 5`",
+        "max_steps" | "max_seconds" | "max_norm" => "\nhint: leave it out for no limit",
+        "clip_adaptive" => "\nhint: try `clip_adaptive = 0.05`, or leave it out for no clipping",
+        "clip_value" | "clip_norm" => "\nhint: try 1.0, or leave it out for no clipping",
+        "weight_average.decay" => "\nhint: 0.999 averages over about the last thousand steps",
+        "warmup.epochs" => "\nhint: half an epoch (`epochs = 0.5`) is often enough",
+        "on_divergence.rollback.factor" => "\nhint: leave it out for a tenth",
+        "on_divergence.rollback.at_most" => "\nhint: use `on_divergence = \"stop\"` for none",
+        _ => "",
+    }
 }

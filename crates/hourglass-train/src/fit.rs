@@ -12,12 +12,12 @@ pub use options::FitOptions;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use hourglass_core::{MatrixView, Seed};
+use hourglass_core::{MatrixView, SampleShape, Seed};
 use hourglass_models::Autoencoder;
-use hourglass_nn::{Corruption, Optimizer, Schedule, WeightAverage, tensor_from};
+use hourglass_nn::{CleanRows, Optimizer, Schedule, WeightAverage, gather_rows, tensor_from};
 use rand::seq::SliceRandom;
 
 use crate::checkpoint::{Checkpoint, Position, State, Weights};
@@ -50,7 +50,27 @@ pub fn fit(
             return Err(Error::Empty { part });
         }
     }
-    Fit::new(model, train, validation, config, seed, options).run()
+    move_model(model, &config.device.open()?)?;
+    let history = Fit::new(model, train, validation, config, seed, options).run();
+    // Whoever takes the model next does so on the CPU.
+    move_model(model, &Device::Cpu)?;
+    history
+}
+
+fn move_model(model: &dyn Autoencoder, device: &Device) -> Result<()> {
+    let is_there = |tensor: Tensor| tensor.device().same_device(device);
+    for parameter in model.parameters().iter().filter(|p| !is_there(p.tensor())) {
+        parameter.move_to(device)?;
+    }
+    for buffer in model.buffers().iter().filter(|buffer| !is_there(buffer.tensor())) {
+        buffer.move_to(device)?;
+    }
+    Ok(())
+}
+
+/// Where a model is.
+pub(crate) fn device_of(model: &dyn Autoencoder) -> Device {
+    model.parameters().first().map_or(Device::Cpu, |p| p.tensor().device().clone())
 }
 
 /// What doesn't change while training goes on.
@@ -79,6 +99,8 @@ pub(crate) struct Live {
     good: Option<State>,
     /// What the last step of the epoch did to each parameter, where telemetry asks.
     pub last_step: Vec<ParameterTelemetry>,
+    /// Time that measuring `last_step` took.
+    pub measuring: Duration,
     /// Training rows a second in the epoch before.
     pub samples_per_second: f64,
     pub epoch_started: Instant,
@@ -159,6 +181,7 @@ impl<'a> Fit<'a> {
             best_is_new: false,
             good: None,
             last_step: Vec::new(),
+            measuring: Duration::ZERO,
             samples_per_second: 0.0,
             epoch_started: Instant::now(),
             started: Instant::now(),
@@ -298,24 +321,20 @@ impl<'a> Fit<'a> {
         rows: &[usize],
         noise: Seed,
     ) -> Result<(Tensor, Tensor)> {
-        let mut values = Vec::with_capacity(rows.len() * source.ncols());
-        for &row in rows {
-            match source.row(row).to_slice() {
-                Some(row) => values.extend_from_slice(row),
-                None => values.extend(source.row(row)),
+        let device = device_of(self.model);
+        let target = gather_rows(source, rows)?;
+        let input = match self.model.corruption() {
+            Some(corruption) => {
+                let plain = SampleShape::Vector { len: source.ncols() };
+                let shape = self.options.shape.unwrap_or(&plain);
+                let clean = CleanRows { rows: self.train, range: self.range, shape };
+                let mut values = target.flatten_all()?.to_vec1()?;
+                corruption.apply(&mut values, &clean, noise)?;
+                tensor_from(values, (rows.len(), source.ncols()), &device)?
             }
-        }
-        let shape = (rows.len(), source.ncols());
-        let corrupted = self.model.corruption().map(|corruption: Corruption| {
-            let mut values = values.clone();
-            corruption.apply(&mut values, self.range, noise);
-            values
-        });
-        let target = tensor_from(values, shape, &Device::Cpu)?;
-        let input = match corrupted {
-            Some(values) => tensor_from(values, shape, &Device::Cpu)?,
-            None => target.clone(),
+            None => target.to_device(&device)?,
         };
+        let target = target.to_device(&device)?;
         Ok((input, target))
     }
 

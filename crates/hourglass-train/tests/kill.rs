@@ -18,34 +18,46 @@ use hourglass_train::{
 use ndarray::Axis;
 use rand::RngExt;
 
-/// Folder of the child; that it is set makes a process the child.
+/// Folder of the child, and which example it trains; that they are set makes a process the child.
 const FOLDER: &str = "HOURGLASS_KILL_TEST_FOLDER";
+const EXAMPLE: &str = "HOURGLASS_KILL_TEST_EXAMPLE";
 
 /// Epochs of a run, each of 20 steps.
-const N_EPOCHS: usize = 30;
+const N_EPOCHS: usize = 8;
 
-fn config() -> TrainConfig {
-    let nadam = OptimizerConfig::examples().into_iter().find(|config| config.name() == "nadam");
+/// How often a run is killed at most.
+const MOST_KILLS: usize = 3;
+
+const SHAPE: SampleShape = SampleShape::Vector { len: 12 };
+
+/// Every model that takes vectors.
+fn models() -> Vec<ModelConfig> {
+    let takes = |config: &ModelConfig| build(config, &SHAPE, Seed::new(1)).is_ok();
+    ModelConfig::examples().into_iter().filter(takes).collect()
+}
+
+/// Something of everything; optimisers and schedules take their turns.
+fn config(example: usize) -> TrainConfig {
+    let optimizers = OptimizerConfig::examples();
+    let schedules = ScheduleConfig::examples();
     TrainConfig {
         batch_size: 20,
-        schedule: ScheduleConfig::examples().pop().unwrap(),
+        schedule: schedules[schedules.len() - 1 - example % schedules.len()].clone(),
         warmup: Some(Warmup { epochs: 0.5, start: 0.1 }),
-        weight_average: Some(Average { decay: 0.9 }),
+        weight_average: example.is_multiple_of(2).then_some(Average { decay: 0.9 }),
         early_stopping: Some(EarlyStopping { patience: 90, min_delta: 0.0 }),
         validate_every_steps: Some(7),
         clip_norm: Some(1.0),
         on_divergence: OnDivergence::Rollback { factor: 0.5, at_most: 2 },
-        ..TrainConfig::new(N_EPOCHS, nadam.unwrap())
+        ..TrainConfig::new(N_EPOCHS, optimizers[example % optimizers.len()])
     }
 }
 
-fn train(folder: &Path) -> (Box<dyn Autoencoder>, History) {
+fn train(folder: &Path, example: usize) -> (Box<dyn Autoencoder>, History) {
     let mut rng = Seed::new(5).rng();
-    let rows = Matrix::from_shape_simple_fn((500, 10), || rng.random::<f32>());
+    let rows = Matrix::from_shape_simple_fn((500, 12), || rng.random::<f32>());
     let (train, validation) = rows.view().split_at(Axis(0), 400);
-    let denoising = ModelConfig::examples().into_iter().find(|model| model.kind() == "denoising");
-    let shape = SampleShape::Vector { len: 10 };
-    let model = build(&denoising.unwrap(), &shape, Seed::new(1)).unwrap();
+    let model = build(&models()[example], &SHAPE, Seed::new(1)).unwrap();
     let options = FitOptions {
         checkpoint: Some(folder.join("last.safetensors")),
         checkpoint_interval: Duration::ZERO,
@@ -54,8 +66,8 @@ fn train(folder: &Path) -> (Box<dyn Autoencoder>, History) {
         n_watched: 2,
         ..FitOptions::default()
     };
-    let seed = Seed::new(2);
-    let history = fit(model.as_ref(), train, validation, &config(), seed, &options).unwrap();
+    let (config, seed) = (config(example), Seed::new(2));
+    let history = fit(model.as_ref(), train, validation, &config, seed, &options).unwrap();
     (model, history)
 }
 
@@ -71,10 +83,11 @@ fn finished(folder: &Path) -> (Vec<u8>, String, Vec<String>) {
     (weights, read("history.json"), telemetry)
 }
 
-fn child(folder: &Path) -> Child {
+fn child(folder: &Path, example: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_killed_run_resumes_bit_for_bit"])
         .env(FOLDER, folder)
+        .env(EXAMPLE, example.to_string())
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
@@ -98,39 +111,50 @@ fn wait_for_progress(child: &mut Child, path: &Path, known: Option<std::time::Sy
 
 #[test]
 fn a_killed_run_resumes_bit_for_bit() {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        let folder = PathBuf::from(folder);
-        let (model, history) = train(&folder);
-        let mut weights = TensorFile::default();
-        weights.push_parameters(model.parameters()).unwrap();
-        weights.save(&folder.join("weights.safetensors")).unwrap();
-        let history = serde_json::to_string(&history).unwrap();
-        std::fs::write(folder.join("history.json"), history).unwrap();
-        return;
+    if let (Some(folder), Ok(example)) = (std::env::var_os(FOLDER), std::env::var(EXAMPLE)) {
+        return be_the_child(&PathBuf::from(folder), example.parse().unwrap());
     }
-    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    assert!(child(whole.path()).wait().unwrap().success());
-    let path = killed.path().join("last.safetensors");
     let mut rng = Seed::new(std::process::id().into()).rng();
+    let mut n_kills = 0;
+    for (example, model) in models().iter().enumerate() {
+        let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert!(child(whole.path(), example).wait().unwrap().success());
+        n_kills += kill_until_done(killed.path(), example, &mut rng);
+        assert_eq!(finished(killed.path()), finished(whole.path()), "{}", model.kind());
+        let best = |folder: &Path| std::fs::read(folder.join("best.safetensors")).unwrap();
+        assert_eq!(best(killed.path()), best(whole.path()), "{}", model.kind());
+    }
+    assert!(n_kills >= models().len(), "killed {n_kills} times only");
+}
+
+fn be_the_child(folder: &Path, example: usize) {
+    let (model, history) = train(folder, example);
+    let mut weights = TensorFile::default();
+    weights.push_parameters(model.parameters()).unwrap();
+    weights.push_buffers(model.buffers()).unwrap();
+    weights.save(&folder.join("weights.safetensors")).unwrap();
+    let history = serde_json::to_string(&history).unwrap();
+    std::fs::write(folder.join("history.json"), history).unwrap();
+}
+
+/// Starts a run anew until one gets through; says how often it was killed.
+fn kill_until_done(folder: &Path, example: usize, rng: &mut hourglass_core::Rng) -> usize {
+    let path = folder.join("last.safetensors");
     let mut n_kills = 0;
     loop {
         let known = std::fs::metadata(&path).and_then(|file| file.modified()).ok();
-        let mut child = child(killed.path());
+        let mut child = child(folder, example);
         // A moment somewhere in the next steps, wherever that falls: in a step, in a validation,
         // while a file is half written.
         let lives = wait_for_progress(&mut child, &path, known);
         std::thread::sleep(Duration::from_micros(rng.random_range(0..20_000)));
-        if lives && n_kills < 8 && child.try_wait().unwrap().is_none() {
+        if lives && n_kills < MOST_KILLS && child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
-            n_kills += 1;
             child.wait().unwrap();
+            n_kills += 1;
             continue;
         }
         assert!(child.wait().unwrap().success());
-        break;
+        return n_kills;
     }
-    assert!(n_kills >= 2, "killed {n_kills} times only");
-    assert_eq!(finished(killed.path()), finished(whole.path()));
-    let best = |folder: &Path| std::fs::read(folder.join("best.safetensors")).unwrap();
-    assert_eq!(best(killed.path()), best(whole.path()));
 }

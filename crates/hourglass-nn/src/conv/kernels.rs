@@ -3,8 +3,8 @@
 //! gradient, so both are made of the same three products: small from patches, patches from small,
 //! weights from both.
 //!
-//! Tensors are `(n_images, n_channels, height, width)`; inside a chunk, channels come last. Chunks
-//! are cut by shape, and sums over chunks run in their order, so bits don't depend on threads.
+//! Inside a chunk, channels come last; whether they do outside is what [`Layouts`] says. Chunks are
+//! cut by shape, and sums over chunks run in their order, so bits don't depend on threads.
 
 use std::ops::Range;
 
@@ -37,6 +37,13 @@ pub(super) struct Weights<'a> {
     pub activation: Activation,
 }
 
+/// Whether channels come last, as the products want them, or first, as tensors have them.
+#[derive(Clone, Copy)]
+pub(super) struct Layouts {
+    pub input_last: bool,
+    pub output_last: bool,
+}
+
 /// Gradients of a layer: of the weight, of the bias, and of the input where it is asked for.
 pub(super) struct Gradients {
     pub weight: Vec<f32>,
@@ -58,19 +65,51 @@ fn matrix_mut(values: &mut [f32], shape: (usize, usize)) -> ArrayViewMut2<'_, f3
     ArrayViewMut2::from_shape(shape, values).expect("the length fits the shape")
 }
 
-/// Turns each image from channels first to channels last.
-fn channels_last(src: &[f32], dst: &mut [f32], n_channels: usize, area: usize) {
+/// Images with channels last: as they are, or turned in `room`.
+fn channels_last<'a>(
+    images: &'a [f32],
+    are_last: bool,
+    room: &'a mut [f32],
+    (n_channels, area): (usize, usize),
+) -> &'a [f32] {
+    if are_last || n_channels == 1 || area == 1 {
+        return images;
+    }
     let len = n_channels * area;
-    for (src, dst) in src.chunks(len).zip(dst.chunks_mut(len)) {
+    for (src, dst) in images.chunks(len).zip(room.chunks_mut(len)) {
         transpose(src, dst, n_channels, area);
+    }
+    room
+}
+
+/// Calls `f` with a place for images with channels last, and turns them into `dst` where channels
+/// shall come first.
+fn write_channels_last(
+    dst: &mut [f32],
+    stay_last: bool,
+    room: &mut [f32],
+    (n_channels, area): (usize, usize),
+    f: impl FnOnce(&mut [f32]),
+) {
+    if stay_last || n_channels == 1 || area == 1 {
+        return f(dst);
+    }
+    f(room);
+    let len = n_channels * area;
+    for (src, dst) in room.chunks(len).zip(dst.chunks_mut(len)) {
+        transpose(src, dst, area, n_channels);
     }
 }
 
-/// Turns each image from channels last to channels first.
-fn channels_first(src: &[f32], dst: &mut [f32], n_channels: usize, area: usize) {
-    let len = n_channels * area;
-    for (src, dst) in src.chunks(len).zip(dst.chunks_mut(len)) {
-        transpose(src, dst, area, n_channels);
+/// Adds up the pixels of each channel.
+fn add_pixels(sums: &mut [f32], pixels: &[f32]) {
+    match sums {
+        [sum] => *sum += wide(|| sum_map(pixels, pixels, |value, _| value)) as f32,
+        _ => wide(|| {
+            for pixel in pixels.chunks(sums.len()) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+            }
+        }),
     }
 }
 
@@ -102,7 +141,12 @@ impl Geometry {
 ///
 /// # Shapes
 /// - `input`: `(n_images, large)`; returns `(n_images, small)`
-pub(super) fn convolve(geometry: &Geometry, input: &[f32], weights: Weights<'_>) -> Vec<f32> {
+pub(super) fn convolve(
+    geometry: &Geometry,
+    input: &[f32],
+    weights: Weights<'_>,
+    layouts: Layouts,
+) -> Vec<f32> {
     let (large_len, small_len) = (geometry.large_len(), geometry.small_len());
     let n_images = input.len() / large_len;
     let (n_small, k) = (geometry.small.0, geometry.patch_len());
@@ -112,14 +156,16 @@ pub(super) fn convolve(geometry: &Geometry, input: &[f32], weights: Weights<'_>)
     output.par_chunks_mut(chunk * small_len).zip(input.par_chunks(chunk * large_len)).for_each(
         |(output, input)| {
             let n_rows = output.len() / n_small;
-            with_scratch([input.len(), n_rows * k, output.len()], |[last, patches, small]| {
-                channels_last(input, last, geometry.large.0, geometry.large_area());
-                geometry.gather_all(last, patches);
-                start_with(weights.bias, small);
-                let dst = matrix_mut(small, (n_rows, n_small));
-                block_product(dst, matrix(patches, (n_rows, k)), weight.t(), 1.0);
-                wide(|| weights.activation.apply(small));
-                channels_first(small, output, n_small, geometry.small_area());
+            with_scratch([input.len(), n_rows * k, output.len()], |[large, patches, small]| {
+                let large = channels_last(input, layouts.input_last, large, geometry.large_side());
+                geometry.gather_all(large, patches);
+                let side = geometry.small_side();
+                write_channels_last(output, layouts.output_last, small, side, |small| {
+                    start_with(weights.bias, small);
+                    let dst = matrix_mut(small, (n_rows, n_small));
+                    block_product(dst, matrix(patches, (n_rows, k)), weight.t(), 1.0);
+                    wide(|| weights.activation.apply(small));
+                });
             });
         },
     );
@@ -134,6 +180,7 @@ pub(super) fn convolve_transposed(
     geometry: &Geometry,
     input: &[f32],
     weights: Weights<'_>,
+    layouts: Layouts,
 ) -> Vec<f32> {
     let (large_len, small_len) = (geometry.large_len(), geometry.small_len());
     let n_images = input.len() / small_len;
@@ -144,14 +191,16 @@ pub(super) fn convolve_transposed(
     output.par_chunks_mut(chunk * large_len).zip(input.par_chunks(chunk * small_len)).for_each(
         |(output, input)| {
             let n_rows = input.len() / n_small;
-            with_scratch([input.len(), n_rows * k, output.len()], |[last, patches, large]| {
-                channels_last(input, last, n_small, geometry.small_area());
+            with_scratch([input.len(), n_rows * k, output.len()], |[small, patches, large]| {
+                let small = channels_last(input, layouts.input_last, small, geometry.small_side());
                 let dst = matrix_mut(patches, (n_rows, k));
-                block_product(dst, matrix(last, (n_rows, n_small)), weight, 0.0);
-                start_with(weights.bias, large);
-                geometry.scatter_all(patches, large);
-                wide(|| weights.activation.apply(large));
-                channels_first(large, output, geometry.large.0, geometry.large_area());
+                block_product(dst, matrix(small, (n_rows, n_small)), weight, 0.0);
+                let side = geometry.large_side();
+                write_channels_last(output, layouts.output_last, large, side, |large| {
+                    start_with(weights.bias, large);
+                    geometry.scatter_all(patches, large);
+                    wide(|| weights.activation.apply(large));
+                });
             });
         },
     );
@@ -166,6 +215,8 @@ pub(super) struct Pass<'a> {
     pub grad_output: &'a [f32],
     /// Whether the gradient of the input is wanted: not for the first layer.
     pub wants_input: bool,
+    /// Of input and output, and so of their gradients.
+    pub layouts: Layouts,
 }
 
 /// Gradients of [`convolve`].
@@ -177,22 +228,25 @@ pub(super) fn convolve_backward(
     let sides = (geometry.large_len(), geometry.small_len());
     let (n_small, k) = (geometry.small.0, geometry.patch_len());
     let weight = matrix(weights.weight, (n_small, k));
-    let channels = (n_small, geometry.small_area());
-    by_parts(geometry, pass, weights, sides, channels, |chunk, grad_weight| {
+    let Layouts { input_last, output_last } = pass.layouts;
+    by_parts(geometry, pass, weights, sides, n_small, |chunk, sums| {
         let Chunk { input, grad, grad_input } = chunk;
         let n_rows = grad.len() / n_small;
         with_scratch([input.len(), n_rows * k, grad.len()], |[large, patches, small]| {
-            channels_last(grad, small, n_small, geometry.small_area());
-            channels_last(input, large, geometry.large.0, geometry.large_area());
-            geometry.gather_all(large, patches);
+            let small = channels_last(grad, output_last, small, geometry.small_side());
+            add_pixels(&mut sums.bias, small);
+            let turned = channels_last(input, input_last, large, geometry.large_side());
+            geometry.gather_all(turned, patches);
             let small = matrix(small, (n_rows, n_small));
-            let dst = matrix_mut(grad_weight, (n_small, k));
+            let dst = matrix_mut(&mut sums.weight, (n_small, k));
             block_product(dst, small.t(), matrix(patches, (n_rows, k)), 1.0);
             if let Some(grad_input) = grad_input {
                 block_product(matrix_mut(patches, (n_rows, k)), small, weight, 0.0);
-                large.fill(0.0);
-                geometry.scatter_all(patches, large);
-                channels_first(large, grad_input, geometry.large.0, geometry.large_area());
+                let side = geometry.large_side();
+                write_channels_last(grad_input, input_last, large, side, |large| {
+                    large.fill(0.0);
+                    geometry.scatter_all(patches, large);
+                });
             }
         });
     })
@@ -207,20 +261,23 @@ pub(super) fn convolve_transposed_backward(
     let sides = (geometry.small_len(), geometry.large_len());
     let (n_small, k) = (geometry.small.0, geometry.patch_len());
     let weight = matrix(weights.weight, (n_small, k));
-    let channels = (geometry.large.0, geometry.large_area());
-    by_parts(geometry, pass, weights, sides, channels, |chunk, grad_weight| {
+    let Layouts { input_last, output_last } = pass.layouts;
+    by_parts(geometry, pass, weights, sides, geometry.large.0, |chunk, sums| {
         let Chunk { input, grad, grad_input } = chunk;
         let n_rows = input.len() / n_small;
         with_scratch([input.len(), n_rows * k, grad.len()], |[small, patches, large]| {
-            channels_last(grad, large, geometry.large.0, geometry.large_area());
+            let large = channels_last(grad, output_last, large, geometry.large_side());
+            add_pixels(&mut sums.bias, large);
             geometry.gather_all(large, patches);
-            channels_last(input, small, n_small, geometry.small_area());
             let patches = matrix(patches, (n_rows, k));
-            let dst = matrix_mut(grad_weight, (n_small, k));
-            block_product(dst, matrix(small, (n_rows, n_small)).t(), patches, 1.0);
+            let turned = channels_last(input, input_last, small, geometry.small_side());
+            let dst = matrix_mut(&mut sums.weight, (n_small, k));
+            block_product(dst, matrix(turned, (n_rows, n_small)).t(), patches, 1.0);
             if let Some(grad_input) = grad_input {
-                block_product(matrix_mut(small, (n_rows, n_small)), patches, weight.t(), 0.0);
-                channels_first(small, grad_input, n_small, geometry.small_area());
+                let side = geometry.small_side();
+                write_channels_last(grad_input, input_last, small, side, |small| {
+                    block_product(matrix_mut(small, (n_rows, n_small)), patches, weight.t(), 0.0);
+                });
             }
         });
     })
@@ -234,49 +291,48 @@ struct Chunk<'a> {
     grad_input: Option<&'a mut [f32]>,
 }
 
-/// Runs `backward` over all chunks, in parts that each sum a weight gradient of their own, and adds
-/// these up in order.
+/// Sums of gradients over the images of a part.
+#[derive(Default)]
+struct Sums {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Runs `backward` over all chunks, in parts that each have sums of their own, and adds these up in
+/// order.
 ///
-/// - `sides`: values of an image of the input and of the output
-/// - `channels`: channels of the output and pixels of each
+/// - `in_len`, `out_len`: values of an image of the input and of the output
+/// - `n_out`: channels of the output
 fn by_parts(
     geometry: &Geometry,
     pass: Pass<'_>,
     weights: Weights<'_>,
     (in_len, out_len): (usize, usize),
-    (n_channels, area): (usize, usize),
-    backward: impl Fn(Chunk<'_>, &mut [f32]) + Sync,
+    n_out: usize,
+    backward: impl Fn(Chunk<'_>, &mut Sums) + Sync,
 ) -> Gradients {
     let n_images = pass.output.len() / out_len;
     let chunk = chunk_images(geometry, n_images);
     let part = n_images.div_ceil(chunk).div_ceil(MAX_PARTS) * chunk;
     let run = |images: Range<usize>, mut grad_inputs: Option<&mut [f32]>| {
-        let mut grad_weight = vec![0.0; weights.weight.len()];
-        let mut grad_bias = vec![0.0; n_channels];
+        let mut sums = Sums { weight: vec![0.0; weights.weight.len()], bias: vec![0.0; n_out] };
         for start in images.clone().step_by(chunk) {
             let n = chunk.min(images.end - start);
             let (from, here) = (start * out_len, (start - images.start) * in_len);
             let range = from..from + n * out_len;
             with_scratch([n * out_len], |[grad]| {
                 grad.copy_from_slice(&pass.grad_output[range.clone()]);
-                wide(|| {
-                    weights.activation.scale_gradient(&pass.output[range], grad);
-                    for image in grad.chunks(out_len) {
-                        for (sum, channel) in grad_bias.iter_mut().zip(image.chunks(area)) {
-                            *sum += sum_map(channel, channel, |value, _| value) as f32;
-                        }
-                    }
-                });
+                wide(|| weights.activation.scale_gradient(&pass.output[range], grad));
                 let grad_input = grad_inputs.as_deref_mut().map(|g| &mut g[here..][..n * in_len]);
                 let input = &pass.input[start * in_len..][..n * in_len];
-                backward(Chunk { input, grad, grad_input }, &mut grad_weight);
+                backward(Chunk { input, grad, grad_input }, &mut sums);
             });
         }
-        (grad_weight, grad_bias)
+        sums
     };
     let ranges = |i: usize| i * part..((i + 1) * part).min(n_images);
     let mut input = pass.wants_input.then(|| vec![0.0; n_images * in_len]);
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = match &mut input {
+    let parts: Vec<Sums> = match &mut input {
         Some(input) => input
             .par_chunks_mut(part * in_len)
             .enumerate()
@@ -287,10 +343,10 @@ fn by_parts(
         }
     };
     let mut parts = parts.into_iter();
-    let (mut weight, mut bias) = parts.next().unwrap_or_default();
-    for (part_weight, part_bias) in parts {
-        add_scaled(&mut weight, 1.0, &part_weight);
-        add_scaled(&mut bias, 1.0, &part_bias);
+    let Sums { mut weight, mut bias } = parts.next().unwrap_or_default();
+    for part in parts {
+        add_scaled(&mut weight, 1.0, &part.weight);
+        add_scaled(&mut bias, 1.0, &part.bias);
     }
     Gradients { weight, bias, input }
 }

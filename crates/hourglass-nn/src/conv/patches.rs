@@ -17,7 +17,7 @@ pub(super) struct Geometry {
 impl Geometry {
     /// Values of an image on the large side.
     pub fn large_len(&self) -> usize {
-        self.large.0 * self.large_area()
+        self.large.0 * self.large_side().1
     }
 
     /// Values of an image on the small side.
@@ -25,8 +25,14 @@ impl Geometry {
         self.small.0 * self.small_area()
     }
 
-    pub fn large_area(&self) -> usize {
-        self.large.1[0] * self.large.1[1]
+    /// Channels and pixels of the large side.
+    pub fn large_side(&self) -> (usize, usize) {
+        (self.large.0, self.large.1[0] * self.large.1[1])
+    }
+
+    /// Channels and pixels of the small side.
+    pub fn small_side(&self) -> (usize, usize) {
+        (self.small.0, self.small_area())
     }
 
     /// Pixels of the small map: the number of patches.

@@ -1,3 +1,5 @@
+//! Convolutions against composed operations, finite differences and PyTorch.
+
 use candle_core::{Device, Var};
 use rand::RngExt;
 
@@ -84,12 +86,9 @@ fn fused_and_composed_agree_with_their_gradients() {
             let layer = convolution(window, channels, Activation::Tanh);
             let x = random(&[n_images, channels.0, size[0], size[1]], 3);
             let fused = pass(&x, &layer.parameters(), |x| layer.forward(x));
-            let composed = pass(&x, &layer.parameters(), |x| {
-                let small = layer.output_size(size).unwrap();
-                let geometry =
-                    Geometry { window, large: (channels.0, size), small: (channels.1, small) };
-                Activation::Tanh.composed(&layer.0.composed(x, geometry, Direction::Shrink)?)
-            });
+            let stage =
+                Stage::new(layer.0.clone(), Direction::Shrink, [0, 0], (channels.0, size)).unwrap();
+            let composed = pass(&x, &layer.parameters(), |x| stage.composed(x));
             assert_close(&fused, &composed, &format!("{window:?} {channels:?}"));
         }
     }
@@ -105,12 +104,9 @@ fn transposed_fused_and_composed_agree_with_their_gradients() {
             let layer = transposed(window, channels, extra, Activation::Softplus);
             let x = random(&[n_images, channels.0, small[0], small[1]], 3);
             let fused = pass(&x, &layer.parameters(), |x| layer.forward(x));
-            let composed = pass(&x, &layer.parameters(), |x| {
-                let geometry =
-                    Geometry { window, large: (channels.1, large), small: (channels.0, small) };
-                let before = layer.layer.composed(x, geometry, Direction::Enlarge)?;
-                Activation::Softplus.composed(&before)
-            });
+            let side = (channels.0, small);
+            let stage = Stage::new(layer.layer.clone(), Direction::Enlarge, extra, side).unwrap();
+            let composed = pass(&x, &layer.parameters(), |x| stage.composed(x));
             assert_close(&fused, &composed, &format!("{window:?} {channels:?}"));
         }
     }
@@ -178,6 +174,32 @@ const TRANSPOSED: [f32; 18] = [
 ];
 
 #[test]
+fn a_stack_is_its_layers_one_by_one() {
+    let window = Window::square(3, 2, 1);
+    let layers = [
+        convolution(window, (2, 6), Activation::Relu),
+        convolution(Window::square(3, 1, 1), (6, 5), Activation::Silu),
+        convolution(window, (5, 4), Activation::Tanh),
+    ];
+    let back = transposed(window, (4, 3), [1, 0], Activation::Sigmoid);
+    let stack = layers.iter().fold(ConvStack::default(), ConvStack::then).then_transposed(&back);
+    let x = random(&[19, 2, 9, 11], 5);
+    let parameters = stack.parameters();
+    assert_eq!(parameters.len(), 8);
+    assert_eq!(stack.output_shape(2, [9, 11]).unwrap(), [3, 6, 5]);
+    let one_by_one = pass(&x, &parameters, |x| {
+        let maps = layers.iter().try_fold(x.clone(), |maps, layer| layer.forward(&maps))?;
+        back.forward(&maps)
+    });
+    let stacked = pass(&x, &parameters, |x| stack.forward(x));
+    assert_close(&stacked, &one_by_one, "stack");
+    let flat_pass = pass(&x, &parameters, |x| stack.forward_flat(&x.flatten_from(1)?, [9, 11]));
+    assert_eq!(flat_pass, stacked);
+    assert!(stack.forward(&random(&[1, 3, 9, 11], 1)).is_err());
+    assert!(stack.forward_flat(&random(&[1, 199], 1), [9, 11]).is_err());
+}
+
+#[test]
 fn bits_do_not_depend_on_threads() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -209,8 +231,7 @@ fn inputs_that_do_not_fit_are_errors() {
     let error = layer.forward(&random(&[1, 2, 4, 9], 1)).unwrap_err().to_string();
     assert_eq!(
         error,
-        "`c.weight` takes (batch, 2, height, width) with room for 5 x 5, but its input is \
-         [1, 2, 4, 9]"
+        "`c.weight` takes 2 channels of maps with room for 5 x 5, but its input is [2, 4, 9]"
     );
     assert!(layer.forward(&random(&[1, 3, 9, 9], 1)).is_err());
     assert!(layer.forward(&random(&[2, 9], 1)).is_err());

@@ -1,3 +1,5 @@
+//! Normalisations against composed operations, finite differences and PyTorch.
+
 use candle_core::{Device, Tensor, Var};
 use hourglass_core::Seed;
 use rand::RngExt;

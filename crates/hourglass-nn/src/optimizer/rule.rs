@@ -32,9 +32,9 @@ pub(super) trait Rule: std::fmt::Debug + Send + Sync {
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
     pub learning_rate: f64,
-    /// Steps taken, this one included.
+    /// Steps of the parameter, this one included.
     pub n_steps: u64,
-    /// Product of [`Rule::factor`] over the steps taken.
+    /// Product of [`Rule::factor`] over those steps.
     pub product: f64,
     /// Whether weight decay applies to the parameter.
     pub decays: bool,

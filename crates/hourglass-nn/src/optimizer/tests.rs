@@ -197,13 +197,31 @@ fn biases_decay_only_where_asked() {
         let run = |decays, all| {
             let w = Parameter::new("w", vec![1.0, -2.0], &[2], decays).unwrap();
             let mut optimizer = Optimizer::new(config, vec![w.clone()]).with_decay_of_all(all);
+            w.lock().is_set = true;
             optimizer.step(0.01).unwrap();
             w.values().unwrap()
         };
-        // Without a gradient, decay alone moves a weight.
+        // Where the gradient is 0, decay alone moves a weight.
         assert_eq!(run(false, false), [1.0, -2.0], "{config:?}");
         assert_eq!(run(false, true), run(true, false), "{config:?}");
         assert_ne!(run(true, false), [1.0, -2.0], "{config:?}");
+    }
+}
+
+#[test]
+fn a_parameter_without_a_gradient_waits() {
+    // As in PyTorch, where its gradient is None: no decay, no momentum, and its first step is a
+    // first step.
+    for config in OptimizerConfig::examples() {
+        let (mut whole, expected) = start(config);
+        descend(&mut whole, &expected, 1..=1);
+        let (mut optimizer, w) = start(config);
+        for _ in 0..7 {
+            optimizer.step(optimizer.rule.learning_rate()).unwrap();
+        }
+        descend(&mut optimizer, &w, 1..=1);
+        assert_eq!(w.values().unwrap(), expected.values().unwrap(), "{config:?}");
+        assert_eq!((optimizer.state().n_steps, &optimizer.state().counts[..]), (8, &[1][..]));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hourglass_core::MatrixView;
 use hourglass_models::{Context, LossParts};
-use hourglass_nn::to_matrix;
+use hourglass_nn::{rows_of, to_matrix};
 use ndarray::{Axis, concatenate, s};
 
 use super::{Fit, Live, Records};
@@ -55,7 +55,7 @@ impl Fit<'_> {
             self.judge(live, losses.total)?;
             Ok(losses)
         })?;
-        let seconds = live.epoch_started.elapsed().as_secs_f64();
+        let seconds = live.epoch_started.elapsed().saturating_sub(live.measuring).as_secs_f64();
         let n_rows = live.position.n_rows as f64;
         let record = EpochRecord {
             epoch: live.position.epoch + 1,
@@ -161,7 +161,8 @@ impl Fit<'_> {
             self.train.slice(s![..n_train, ..]),
             self.validation.slice(s![..n_validation, ..])
         ];
-        let output = self.model.reconstruct(&hourglass_nn::rows_of(rows.view())?)?;
+        let rows = rows_of(rows.view())?.to_device(&super::device_of(self.model))?;
+        let output = self.model.reconstruct(&rows)?;
         let output = to_matrix(&output)?;
         let watched = (0..n.min(n_train)).chain(n_train..n_train + n.min(n_validation));
         let reconstructions = watched.map(|row| output.row(row).to_vec()).collect();
@@ -225,7 +226,8 @@ impl Fit<'_> {
             n_measured_rows: measures.n_rows,
             seconds,
             samples_per_second: live.samples_per_second,
-            telemetry_seconds: clock.elapsed().as_secs_f64() + records.writing_seconds,
+            telemetry_seconds: (clock.elapsed() + live.measuring).as_secs_f64()
+                + records.writing_seconds,
         };
         let clock = Instant::now();
         if let Some(file) = &mut records.telemetry {

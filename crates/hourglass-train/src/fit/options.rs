@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hourglass_core::{Interrupt, Progress, Silent};
+use hourglass_core::{Interrupt, Progress, SampleShape, Silent};
 
 use crate::{Observer, Unobserved};
 
@@ -38,6 +38,8 @@ pub struct FitOptions<'a> {
     /// How many samples of the training part, and as many of validation, are reconstructed over
     /// the epochs: the first ones.
     pub n_watched: usize,
+    /// What a row means, for corruptions that ask; plain columns where `None`.
+    pub shape: Option<&'a SampleShape>,
     /// Who is told in words.
     pub progress: &'a dyn Progress,
     /// Who may interrupt it: the state is saved, and the same call goes on from there.
@@ -55,6 +57,7 @@ impl Default for FitOptions<'_> {
             telemetry: None,
             tensorboard: None,
             n_watched: 0,
+            shape: None,
             progress: &Silent,
             interrupt: &NEVER,
             observer: &Unobserved,

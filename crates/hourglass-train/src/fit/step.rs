@@ -1,5 +1,7 @@
 //! One step: gradients of its batches, limits, the update, and who is asked after it.
 
+use std::time::Instant;
+
 use hourglass_models::Context;
 use hourglass_nn::{
     backward, clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms,
@@ -10,6 +12,12 @@ use super::judge::Losses;
 use super::{Fit, Live};
 use crate::telemetry::ParameterTelemetry;
 use crate::{Answer, Result, StepRecord, Stopped};
+
+/// Weights and norms of gradients before a step that is measured.
+struct BeforeStep {
+    weights: Vec<Vec<f32>>,
+    gradient_norms: Vec<f64>,
+}
 
 impl Fit<'_> {
     /// Takes the next step of the epoch, on these rows; returns its loss.
@@ -85,8 +93,7 @@ impl Fit<'_> {
             penalty.add_gradient(parameters, config.decay_biases)?;
         }
         let is_last = live.position.step + 1 == self.n_steps;
-        let norms =
-            if is_last && self.measures() { gradient_norms(parameters) } else { Vec::new() };
+        let before = if is_last && self.measures() { Some(self.before_step(live)?) } else { None };
         // Where nothing else clips, clipping by norm measures the norm on its way.
         let by_norm_alone = config.clip_adaptive.is_none() && config.clip_value.is_none();
         let measured = match config.clip_norm {
@@ -107,11 +114,6 @@ impl Fit<'_> {
         {
             clip_by_norm(parameters, max_norm);
         }
-        let before: Vec<Vec<f32>> = if norms.is_empty() {
-            Vec::new()
-        } else {
-            parameters.iter().map(|p| p.values()).collect::<Result<_, _>>()?
-        };
         live.optimizer.step(learning_rate)?;
         if let Some(max_norm) = config.max_norm {
             limit_unit_norms(parameters, max_norm)?;
@@ -120,8 +122,28 @@ impl Fit<'_> {
             average.observe(parameters)?;
         }
         live.last_step.clear();
-        for ((parameter, before), gradient_norm) in parameters.iter().zip(before).zip(norms) {
-            let (weight_norm, update_norm) = parameter.norm_and_distance(&before)?;
+        match before {
+            Some(before) => self.measure_step(live, before),
+            None => Ok(()),
+        }
+    }
+
+    /// What [`Fit::measure_step`] compares with.
+    fn before_step(&self, live: &mut Live) -> Result<BeforeStep> {
+        let clock = Instant::now();
+        let parameters = self.model.parameters();
+        let weights = parameters.iter().map(|p| p.values()).collect::<Result<_, _>>()?;
+        let gradient_norms = gradient_norms(parameters);
+        live.measuring = clock.elapsed();
+        Ok(BeforeStep { weights, gradient_norms })
+    }
+
+    /// Measures what a step did to each parameter.
+    fn measure_step(&self, live: &mut Live, before: BeforeStep) -> Result<()> {
+        let clock = Instant::now();
+        let of_each = before.weights.iter().zip(before.gradient_norms);
+        for (parameter, (weights, gradient_norm)) in self.model.parameters().iter().zip(of_each) {
+            let (weight_norm, update_norm) = parameter.norm_and_distance(weights)?;
             live.last_step.push(ParameterTelemetry {
                 name: parameter.name().to_owned(),
                 weight_norm,
@@ -130,6 +152,7 @@ impl Fit<'_> {
                 update_ratio: (weight_norm > 0.0).then(|| update_norm / weight_norm),
             });
         }
+        live.measuring += clock.elapsed();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use ndarray::{Axis, s};
 
 use super::{LatentTelemetry, LayerTelemetry};
 use crate::Result;
+use crate::fit::device_of;
 
 /// Rows that are measured at most.
 const MOST_ROWS: usize = 2048;
@@ -53,7 +54,7 @@ pub(crate) fn measure(
     let mut latent = Matrix::zeros((rows.nrows(), model.latent_dim()));
     let mut errors = vec![0.0_f64; rows.ncols()];
     for (i, batch) in rows.axis_chunks_iter(Axis(0), batch_size).enumerate() {
-        let input = rows_of(batch)?;
+        let input = rows_of(batch)?.to_device(&device_of(model))?;
         let hidden = model.hidden(&input)?;
         let activations = model.hidden_activations();
         layers.resize_with(hidden.len(), LayerSums::default);

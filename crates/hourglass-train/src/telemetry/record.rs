@@ -35,7 +35,7 @@ pub struct EpochTelemetry {
     pub learning_rate: f64,
     /// Euclidean norm of all gradients together in the last step, before clipping.
     pub gradient_norm: f64,
-    /// Each parameter, in the order of the model.
+    /// Each parameter, in the order of the model; empty where training was ended within the epoch.
     pub parameters: Vec<ParameterTelemetry>,
     /// Each layer of the encoder, the latent last, over the first validation rows.
     pub layers: Vec<LayerTelemetry>,
