@@ -1,8 +1,9 @@
 //! What an autoencoder is to the trainer and to the feature extractor.
 
 use candle_core::Tensor;
-use hourglass_core::Seed;
-use hourglass_nn::{Activation, Buffer, Corruption, Loss, Parameter};
+use hourglass_core::{MatrixView, Seed};
+use hourglass_nn::{Activation, Buffer, Corruption, Loss, Parameter, rows_of, to_matrix};
+use ndarray::ArrayViewMut2;
 
 use crate::Result;
 
@@ -38,6 +39,11 @@ impl Context {
     /// A judgement; the same seed gives the same loss in every epoch.
     pub fn evaluate(seed: Seed) -> Self {
         Context { phase: Phase::Evaluate, seed }
+    }
+
+    /// The moment of encoding and reconstructing: nothing is drawn.
+    pub(crate) fn as_used() -> Self {
+        Context::evaluate(Seed::new(0))
     }
 
     /// Whether weights are being learnt: dropout is on, batch statistics count.
@@ -82,12 +88,6 @@ pub struct Fact {
 }
 
 impl LossParts {
-    /// A loss that is nothing but reconstruction.
-    pub fn reconstruction_only(reconstruction: Tensor) -> Self {
-        let total = reconstruction.clone();
-        LossParts { total, reconstruction, others: Vec::new(), facts: Vec::new() }
-    }
-
     /// A reconstruction and further parts, summed.
     ///
     /// # Errors
@@ -143,6 +143,19 @@ pub trait Autoencoder: Send + Sync {
     /// # Errors
     /// [`crate::Error::InputWidth`].
     fn encode(&self, input: &Tensor) -> Result<Tensor>;
+
+    /// [`Autoencoder::encode`] of rows in memory, written to where they are wanted. Models that can
+    /// do it without copies have a way of their own.
+    ///
+    /// # Shapes
+    /// - `rows`: `(batch, n_features)`; `target`: `(batch, latent_dim)`
+    ///
+    /// # Errors
+    /// [`crate::Error::InputWidth`].
+    fn encode_rows(&self, rows: MatrixView<'_>, mut target: ArrayViewMut2<'_, f32>) -> Result<()> {
+        target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
+        Ok(())
+    }
 
     /// The activations of every encoder layer as used for features. Side by side, their last
     /// columns are those of [`Autoencoder::encode`].

@@ -5,7 +5,11 @@ use hourglass_nn::{Activation, Loss};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Autoencoder, Denoising, Error, KSparse, Result, Sparse, Undercomplete, WinnerTakeAll};
+use crate::{
+    Autoencoder, Contractive, Convolutional, ConvolutionalWinnerTakeAll, DeepStack, Denoising,
+    Error, KSparse, MaskedImage, MaskedTable, RaeL2, Result, Sparse, StackedDenoising,
+    Undercomplete, Variational, VqVae, Wasserstein, WinnerTakeAll,
+};
 
 /// What every configuration can do, whatever it builds.
 pub(crate) trait Architecture {
@@ -66,9 +70,37 @@ models! {
     "sparse" Sparse,
     /// Each latent unit is active for a small share of the batch only.
     "winner_take_all" WinnerTakeAll,
+    /// A penalty on how much the latent moves when the input does.
+    "contractive" Contractive,
+    /// Denoising layers that learn one after the other, then together.
+    "stacked_denoising" StackedDenoising,
+    /// Wide denoising layers, all of whose activations are features.
+    "deep_stack" DeepStack,
+    /// Finds replaced values of a table and what stood there.
+    "masked_table" MaskedTable,
+    /// The latent is a normal distribution, held close to the standard normal.
+    "variational" Variational,
+    /// The latents of a batch together shall look like draws from the standard normal.
+    "wasserstein" Wasserstein,
+    /// A penalty on the size of the latent and of the decoder's weights.
+    "rae_l2" RaeL2,
+    /// The latent is replaced by entries of a codebook.
+    "vq_vae" VqVae,
+    /// Convolutions down to a dense latent, and back, for images.
+    "convolutional" Convolutional,
+    /// Of each map of a convolution only the largest value survives training.
+    "convolutional_winner_take_all" ConvolutionalWinnerTakeAll,
+    /// A transformer that fills in hidden patches of an image.
+    "masked_image" MaskedImage,
 }
 
 impl ModelConfig {
+    /// Those of the examples that take samples of a shape.
+    pub fn examples_for(shape: &SampleShape) -> Vec<ModelConfig> {
+        let takes = |config: &ModelConfig| build(config, shape, Seed::new(0)).is_ok();
+        ModelConfig::examples().into_iter().filter(takes).collect()
+    }
+
     /// Width of its latent, or `None` where it follows from the data.
     pub fn latent_dim(&self) -> Option<usize> {
         self.architecture().latent_dim()
@@ -142,5 +174,9 @@ pub fn build(
     shape: &SampleShape,
     seed: Seed,
 ) -> Result<Box<dyn Autoencoder>> {
-    config.architecture().build(shape, seed.child("weights"))
+    let model = config.architecture().build(shape, seed.child("weights"))?;
+    if let Some(corruption) = model.corruption() {
+        corruption.fits(shape)?;
+    }
+    Ok(model)
 }

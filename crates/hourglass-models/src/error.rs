@@ -49,6 +49,15 @@ pub enum Error {
         /// What may help.
         hint: String,
     },
+    /// The loss of the file can't judge the numeric columns of a mixed table.
+    #[error(
+        "the loss `{loss}` can't judge numeric columns beside categories\nhint: use `mse`, `l1` or \
+         `huber`; binary columns and categories are judged by cross-entropy anyway"
+    )]
+    TableLoss {
+        /// The loss.
+        loss: String,
+    },
     /// The input has another width than the model.
     #[error("the input has {found} columns, but the model was built for {expected}")]
     InputWidth {

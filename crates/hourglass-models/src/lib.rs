@@ -23,23 +23,51 @@
 //! The contract tests walk the examples.
 
 mod autoencoder;
+mod body;
 mod config;
+mod contractive;
+mod convolutional;
+mod convolutional_winner_take_all;
+mod decoder;
+mod deep_stack;
 mod denoising;
 mod error;
+mod head;
 mod k_sparse;
+mod maps;
+mod masked_image;
+mod masked_table;
 mod mlp;
+mod rae_l2;
 mod sparse;
+mod stacked_denoising;
+mod transformer;
 mod undercomplete;
+mod variational;
+mod vq_vae;
+mod wasserstein;
 mod winner_take_all;
 
 pub use autoencoder::{Autoencoder, Context, Fact, LossParts, Phase};
+pub use body::Normalisation;
 pub use config::{ModelConfig, build};
+pub use contractive::Contractive;
+pub use convolutional::{Convolutional, Upsampling};
+pub use convolutional_winner_take_all::ConvolutionalWinnerTakeAll;
+pub use deep_stack::DeepStack;
 pub use denoising::Denoising;
 pub use error::Error;
+pub use head::ColumnWeights;
 pub use k_sparse::{Anneal, KSparse};
-pub use mlp::Mlp;
+pub use masked_image::MaskedImage;
+pub use masked_table::MaskedTable;
+pub use rae_l2::RaeL2;
 pub use sparse::Sparse;
+pub use stacked_denoising::StackedDenoising;
 pub use undercomplete::Undercomplete;
+pub use variational::{KlWarmUp, Variational};
+pub use vq_vae::VqVae;
+pub use wasserstein::Wasserstein;
 pub use winner_take_all::WinnerTakeAll;
 
 /// Result of this crate.

@@ -1,12 +1,19 @@
-//! The body that the fully connected architectures share: an encoder, a mirrored decoder, and
-//! what distinguishes the architectures as data ([`Constraint`]).
+//! The fully connected autoencoder with one latent layer, whose architectures differ in what keeps
+//! that layer from copying, as data ([`Constraint`]).
 
 use candle_core::Tensor;
-use hourglass_core::Seed;
+use hourglass_core::{MatrixView, SampleShape, Seed};
 use hourglass_nn::{
-    Activation, ActivityPenalty, Corruption, Dense, Init, Loss, Parameter, Select, WeightOrder,
+    Activation, ActivityPenalty, Buffer, Chain, Corruption, Dense, Link, Loss, Parameter, Select,
+    normal, rows_of, to_matrix,
 };
+use ndarray::ArrayViewMut2;
 
+use crate::body::{Body, Stack, check_width, parameters_of};
+use crate::contractive::squared_jacobian;
+use crate::decoder::Decoder;
+use crate::rae_l2::{half_square, squared_weights};
+use crate::wasserstein::discrepancy;
 use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
 
 mod config;
@@ -20,34 +27,21 @@ const SPARSE_SHARE: f32 = 0.12;
 
 /// The layers of a fully connected autoencoder.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layers {
-    /// Widths between the input and the latent.
-    pub hidden_dims: Vec<usize>,
-    /// Width of the latent.
-    pub latent_dim: usize,
-    /// Activation of the hidden layers.
-    pub activation: Activation,
+pub(crate) struct Layers {
+    /// What all fully connected models share.
+    pub body: Body,
     /// Activation of the latent.
     pub latent_activation: Activation,
-    /// Activation of the output.
-    pub output_activation: Activation,
     /// Whether the decoder uses the encoder's weights, transposed.
     pub tied: bool,
-    /// How weights are drawn; by the activation where `None`.
-    pub init: Option<Init>,
     /// What is done to the input during training.
     pub corruption: Option<Corruption>,
 }
 
 impl Layers {
-    /// Checks the widths, whatever the data.
+    /// Checks the hyperparameters, whatever the data.
     pub fn check(&self) -> Result<()> {
-        if let Some(width) = self.hidden_dims.iter().find(|&&width| width == 0) {
-            return Err(Error::config("hidden_dims", width, "widths of 1 or more"));
-        }
-        if self.latent_dim == 0 {
-            return Err(Error::config("latent_dim", 0, "1 or more"));
-        }
+        self.body.check()?;
         match self.corruption {
             Some(corruption) => Ok(corruption.check()?),
             None => Ok(()),
@@ -57,7 +51,7 @@ impl Layers {
 
 /// What keeps the latent from copying its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Constraint {
+pub(crate) enum Constraint {
     /// Its width alone.
     Width,
     /// Only the `k` largest of a sample are active; more of them in the first epochs.
@@ -78,69 +72,73 @@ pub enum Constraint {
     },
     /// The loss has a price on activity.
     Penalty(ActivityPenalty),
+    /// The loss has a price on the squared Jacobian of the encoder.
+    Contractive {
+        /// The price.
+        weight: f32,
+        /// Directions in which a deep encoder is probed.
+        probes: usize,
+    },
+    /// The loss has a price on how far the latents of a batch are from the standard normal.
+    Discrepancy {
+        /// The price.
+        weight: f32,
+    },
+    /// The loss has a price on the size of the latent and of the decoder's weights.
+    Regularised {
+        /// The price of the latent.
+        latent: f32,
+        /// The price of the weights.
+        decoder: f32,
+    },
 }
 
 /// A fully connected autoencoder.
 #[derive(Debug)]
-pub struct Mlp {
-    encoder: Vec<Dense>,
-    decoder: Vec<Dense>,
+pub(crate) struct Mlp {
+    encoder: Stack,
+    latent: Dense,
+    decoder: Decoder,
     parameters: Vec<Parameter>,
+    buffers: Vec<Buffer>,
+    n_features: usize,
     corruption: Option<Corruption>,
     constraint: Constraint,
 }
 
 impl Mlp {
     /// Draws the weights.
-    pub(crate) fn new(
+    pub fn new(
         layers: &Layers,
         constraint: Constraint,
-        n_features: usize,
+        shape: &SampleShape,
         seed: Seed,
     ) -> Result<Self> {
-        let widths: Vec<usize> = std::iter::once(n_features)
-            .chain(layers.hidden_dims.iter().copied())
-            .chain([layers.latent_dim])
-            .collect();
-        let n_layers = widths.len() - 1;
-        let init = |activation| layers.init.unwrap_or(Init::for_activation(activation));
-        let mut encoder = Vec::with_capacity(n_layers);
-        for (i, pair) in widths.windows(2).enumerate() {
-            let activation =
-                if i + 1 == n_layers { layers.latent_activation } else { layers.activation };
-            encoder.push(Dense::new(
-                &format!("encoder.{i}"),
-                (pair[0], pair[1]),
-                WeightOrder::OutIn,
-                activation,
-                init(activation),
-                seed,
-            )?);
-        }
-        let mut decoder = Vec::with_capacity(n_layers);
-        for (i, mirrored) in encoder.iter().rev().enumerate() {
-            let activation =
-                if i + 1 == n_layers { layers.output_activation } else { layers.activation };
-            let name = format!("decoder.{i}");
-            decoder.push(if layers.tied {
-                Dense::tied_to(mirrored, &name, activation)?
-            } else {
-                let shape = (mirrored.n_out(), mirrored.n_in());
-                let init = init(activation);
-                Dense::new(&name, shape, WeightOrder::InOut, activation, init, seed)?
-            });
-        }
-        let mut parameters = Vec::new();
-        for layer in &encoder {
-            parameters.extend([layer.weight().clone(), layer.bias().clone()]);
-        }
-        for layer in &decoder {
-            if !layers.tied {
-                parameters.push(layer.weight().clone());
-            }
-            parameters.push(layer.bias().clone());
-        }
-        Ok(Mlp { encoder, decoder, parameters, corruption: layers.corruption, constraint })
+        let body = &layers.body;
+        let n_features = shape.n_features();
+        let encoder = body.encoder(n_features, seed)?;
+        let latent = body.latent(n_features, layers.latent_activation, "", seed)?;
+        let decoder = if layers.tied {
+            let mut borrowed = encoder.layers().to_vec();
+            borrowed.push(latent.clone());
+            Decoder::tied_to(&borrowed, body, shape)?
+        } else {
+            Decoder::new(body, shape, seed)?
+        };
+        let parameters =
+            [encoder.parameters(), parameters_of(&latent), decoder.parameters()].concat();
+        let buffers = [encoder.buffers(), decoder.buffers()].concat();
+        let corruption = layers.corruption;
+        Ok(Mlp {
+            encoder,
+            latent,
+            decoder,
+            parameters,
+            buffers,
+            n_features,
+            corruption,
+            constraint,
+        })
     }
 
     /// Active units of a sample, for a top-k latent.
@@ -163,7 +161,7 @@ impl Mlp {
         match self.constraint {
             Constraint::TopK { .. } => self.k(phase).map_or(Select::All, Select::TopK),
             Constraint::Lifetime { share, .. } => Select::Lifetime(share),
-            Constraint::Width | Constraint::Penalty(_) => Select::All,
+            _ => Select::All,
         }
     }
 
@@ -177,49 +175,87 @@ impl Mlp {
         share <= SPARSE_SHARE
     }
 
-    fn latent(&self, input: &Tensor, select: Select) -> Result<Tensor> {
-        let mut activations = input.clone();
-        let last = self.encoder.len() - 1;
-        for layer in &self.encoder[..last] {
-            activations = layer.forward(&activations, Select::All)?;
+    /// The activations of every layer of the encoder, the latent last.
+    fn activations(
+        &self,
+        input: &Tensor,
+        select: Select,
+        context: &Context,
+    ) -> Result<Vec<Tensor>> {
+        let mut all = self.encoder.hidden(input, context)?;
+        all.push(self.latent_layer(select).forward(all.last().unwrap_or(input), select)?);
+        Ok(all)
+    }
+
+    /// The encoder as links of a chain, where nothing stands between its layers.
+    fn encoder_links(&self, select: Select, context: &Context) -> Option<Vec<Link>> {
+        let mut links = self.encoder.links(context)?;
+        links.push(Link::new(self.latent_layer(select)).with_select(select));
+        Some(links)
+    }
+
+    /// Encoder and decoder as one chain, where the constraint looks at no activation.
+    fn chain(&self, select: Select, loss: &Loss, context: &Context) -> Option<Chain> {
+        use Constraint::{Lifetime, TopK, Width};
+        if !matches!(self.constraint, Width | TopK { .. } | Lifetime { .. }) {
+            return None;
         }
-        Ok(self.latent_layer(select).forward(&activations, select)?)
+        let mut links = self.encoder_links(select, context)?;
+        links.extend(self.decoder.links(self.is_sparse(select), loss, context)?);
+        Some(Chain::new(links))
+    }
+
+    fn latent(&self, input: &Tensor, select: Select, context: &Context) -> Result<Tensor> {
+        if let Some(links) = self.encoder_links(select, context) {
+            return Ok(Chain::new(links).forward(input)?);
+        }
+        let mut activations = self.activations(input, select, context)?;
+        Ok(activations.swap_remove(activations.len() - 1))
     }
 
     /// The last layer of the encoder; linear while winners are chosen before the rectifier.
     fn latent_layer(&self, select: Select) -> Dense {
-        let layer = &self.encoder[self.encoder.len() - 1];
         match (self.constraint, select) {
             (Constraint::Lifetime { rectify_after: true, .. }, Select::Lifetime(_)) => {
-                layer.with_activation(Activation::Linear)
+                self.latent.with_activation(Activation::Linear)
             }
-            _ => layer.clone(),
+            _ => self.latent.clone(),
         }
     }
 
-    /// The decoder's output; without the last sigmoid where the loss wants it so.
-    fn decode(&self, latent: &Tensor, select: Select, before_sigmoid: bool) -> Result<Tensor> {
-        let mut activations = latent.clone();
-        let last = self.decoder.len() - 1;
-        for (i, layer) in self.decoder.iter().enumerate() {
-            let layer = if i == last && before_sigmoid {
-                layer.with_activation(Activation::Linear)
-            } else {
-                layer.clone()
-            };
-            activations = if i == 0 && self.is_sparse(select) {
-                layer.forward_sparse(&activations)?
-            } else {
-                layer.forward(&activations, Select::All)?
-            };
-        }
-        Ok(activations)
-    }
-
-    fn check_width(&self, input: &Tensor) -> Result<()> {
-        let (_, found) = input.dims2()?;
-        let expected = self.n_features();
-        if found == expected { Ok(()) } else { Err(Error::InputWidth { expected, found }) }
+    /// What the constraint adds to the loss, by name.
+    ///
+    /// # Shapes
+    /// - `activations`: of every layer of the encoder, `(batch, width)`, the latent last
+    fn prices(
+        &self,
+        activations: &[Tensor],
+        context: &Context,
+    ) -> Result<Vec<(&'static str, Tensor)>> {
+        let latent = &activations[activations.len() - 1];
+        Ok(match self.constraint {
+            Constraint::Width | Constraint::TopK { .. } | Constraint::Lifetime { .. } => vec![],
+            Constraint::Penalty(penalty) => vec![("penalty", penalty.of(latent)?)],
+            Constraint::Contractive { weight, probes } => {
+                let layers: Vec<&Dense> =
+                    self.encoder.layers().iter().chain([&self.latent]).collect();
+                let seed = context.seed.child("probes");
+                let jacobian = squared_jacobian(&layers, activations, probes, seed)?;
+                vec![("contraction", (jacobian * f64::from(weight))?)]
+            }
+            Constraint::Discrepancy { weight } => {
+                let (n_rows, latent_dim) = latent.dims2()?;
+                let drawn = normal(n_rows, latent_dim, context.seed.child("prior"))?;
+                vec![("discrepancy", (discrepancy(latent, &drawn)? * f64::from(weight))?)]
+            }
+            Constraint::Regularised { latent: price, decoder } => {
+                let weights = squared_weights(self.decoder.layers())?;
+                vec![
+                    ("latent_size", (half_square(latent)? * f64::from(price))?),
+                    ("decoder_weights", (weights * f64::from(decoder))?),
+                ]
+            }
+        })
     }
 
     /// The selection with which samples are encoded for features.
@@ -236,12 +272,16 @@ impl Autoencoder for Mlp {
         &self.parameters
     }
 
+    fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
     fn n_features(&self) -> usize {
-        self.encoder[0].n_in()
+        self.n_features
     }
 
     fn latent_dim(&self) -> usize {
-        self.encoder[self.encoder.len() - 1].n_out()
+        self.latent.n_out()
     }
 
     fn corruption(&self) -> Option<Corruption> {
@@ -249,30 +289,40 @@ impl Autoencoder for Mlp {
     }
 
     fn encode(&self, input: &Tensor) -> Result<Tensor> {
-        self.check_width(input)?;
-        self.latent(input, self.encode_select())
+        check_width(input, self.n_features)?;
+        self.latent(input, self.encode_select(), &Context::as_used())
+    }
+
+    fn encode_rows(&self, rows: MatrixView<'_>, mut target: ArrayViewMut2<'_, f32>) -> Result<()> {
+        let (found, expected) = (rows.ncols(), self.n_features);
+        if found != expected {
+            return Err(Error::InputWidth { expected, found });
+        }
+        match self.encoder_links(self.encode_select(), &Context::as_used()) {
+            Some(links) => Ok(Chain::new(links).forward_rows(rows, target)?),
+            None => {
+                target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
+                Ok(())
+            }
+        }
     }
 
     fn hidden_activations(&self) -> Vec<Activation> {
-        self.encoder.iter().map(Dense::activation).collect()
+        let layers = self.encoder.layers().iter().chain([&self.latent]);
+        layers.map(Dense::activation).collect()
     }
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.check_width(input)?;
-        let mut activations = vec![input.clone()];
-        let last = self.encoder.len() - 1;
-        for (i, layer) in self.encoder.iter().enumerate() {
-            let select = if i == last { self.encode_select() } else { Select::All };
-            activations.push(layer.forward(&activations[i], select)?);
-        }
-        activations.remove(0);
-        Ok(activations)
+        check_width(input, self.n_features)?;
+        self.activations(input, self.encode_select(), &Context::as_used())
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
-        self.check_width(input)?;
-        let select = self.select(Phase::Evaluate);
-        self.decode(&self.latent(input, select)?, select, false)
+        check_width(input, self.n_features)?;
+        let context = Context::as_used();
+        let select = self.select(context.phase);
+        let latent = self.latent(input, select, &context)?;
+        self.decoder.reconstruct(&latent, self.is_sparse(select))
     }
 
     fn loss(
@@ -282,16 +332,16 @@ impl Autoencoder for Mlp {
         loss: &Loss,
         context: &Context,
     ) -> Result<LossParts> {
-        self.check_width(input)?;
+        check_width(input, self.n_features)?;
         let select = self.select(context.phase);
-        let latent = self.latent(input, select)?;
-        let output = self.decode(&latent, select, *loss == Loss::Bce)?;
-        let reconstruction = loss.mean(&output, target)?;
-        match self.constraint {
-            Constraint::Penalty(penalty) => {
-                LossParts::sum(reconstruction, vec![("penalty", penalty.of(&latent)?)])
-            }
-            _ => Ok(LossParts::reconstruction_only(reconstruction)),
+        if let Some(chain) = self.chain(select, loss, context) {
+            let reconstruction = chain.mean_loss(input, target, *loss)?;
+            return LossParts::sum(reconstruction, vec![]);
         }
+        let activations = self.activations(input, select, context)?;
+        let latent = &activations[activations.len() - 1];
+        let is_sparse = self.is_sparse(select);
+        let reconstruction = self.decoder.loss(latent, is_sparse, target, loss, context)?;
+        LossParts::sum(reconstruction, self.prices(&activations, context)?)
     }
 }

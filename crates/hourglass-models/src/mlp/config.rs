@@ -1,14 +1,15 @@
-//! What the configurations of the fully connected architectures share: their common keys, their
+//! What the configurations of the architectures with one latent layer share: their keys, their
 //! checks, and the line that describes them.
 
 use hourglass_core::{SampleShape, Seed};
-use hourglass_nn::{Activation, ActivityPenalty, Corruption, Loss};
+use hourglass_nn::{Activation, ActivityPenalty, Loss};
 
 use super::{Constraint, Layers, Mlp};
+use crate::body::corruption_words;
 use crate::config::Architecture;
 use crate::{Autoencoder, Result};
 
-/// An architecture of the fully connected family.
+/// An architecture of the fully connected family with one latent layer.
 pub(crate) trait MlpArchitecture {
     /// Its layers.
     fn layers(&self) -> Layers;
@@ -18,68 +19,33 @@ pub(crate) trait MlpArchitecture {
     fn check_own(&self) -> Result<()>;
 }
 
-/// Declares a configuration with the fields that every fully connected architecture has.
+/// Declares a configuration with the keys that every architecture of the family has.
 macro_rules! mlp_config {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-        #[derive(schemars::JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name {
-            /// Widths of the encoder's layers between the input and the latent; the decoder
-            /// mirrors them. Default: none.
-            #[serde(default)]
-            pub hidden_dims: Vec<usize>,
-            /// Width of the latent; 1 or more.
-            pub latent_dim: usize,
-            /// Activation of the hidden layers. Default: `relu`.
-            #[serde(default)]
-            pub activation: hourglass_nn::Activation,
-            /// Activation of the latent; its default depends on the architecture.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub latent_activation: Option<hourglass_nn::Activation>,
-            /// Activation of the output; it must reach the range of the prepared data. Default:
-            /// `linear`.
-            #[serde(default = "crate::config::linear")]
-            pub output_activation: hourglass_nn::Activation,
-            /// Whether the decoder uses the encoder's weights, transposed. Default: `false`.
-            #[serde(default)]
-            pub tied: bool,
-            /// How weights are drawn. Default: what suits the activation.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub init: Option<hourglass_nn::Init>,
-            $($(#[$field_meta])* pub $field: $kind,)*
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        crate::body::body_config! {
+            $(#[$meta])*
+            $name
+            shared {
+                /// Activation of the latent; its default depends on the architecture.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                latent_activation: Option<hourglass_nn::Activation> = None,
+                /// Whether the decoder uses the encoder's weights, transposed. Default: `false`.
+                #[serde(default)]
+                tied: bool = false,
+            }
+            own { $($own)* }
         }
 
         impl $name {
-            /// One hidden layer, the latent, and the default of every other key that all fully
-            /// connected architectures share.
-            pub fn new(latent_dim: usize, $($field: $kind,)*) -> Self {
-                $name {
-                    hidden_dims: Vec::new(),
-                    latent_dim,
-                    activation: hourglass_nn::Activation::default(),
-                    latent_activation: None,
-                    output_activation: crate::config::linear(),
-                    tied: false,
-                    init: None,
-                    $($field,)*
-                }
-            }
-
             fn shared_layers(
                 &self,
                 latent_activation: hourglass_nn::Activation,
                 corruption: Option<hourglass_nn::Corruption>,
             ) -> crate::mlp::Layers {
                 crate::mlp::Layers {
-                    hidden_dims: self.hidden_dims.clone(),
-                    latent_dim: self.latent_dim,
-                    activation: self.activation,
+                    body: self.body(),
                     latent_activation: self.latent_activation.unwrap_or(latent_activation),
-                    output_activation: self.output_activation,
                     tied: self.tied,
-                    init: self.init,
                     corruption,
                 }
             }
@@ -90,11 +56,11 @@ pub(crate) use mlp_config;
 
 impl<T: MlpArchitecture> Architecture for T {
     fn latent_dim(&self) -> Option<usize> {
-        Some(self.layers().latent_dim)
+        Some(self.layers().body.latent_dim)
     }
 
     fn output_activation(&self) -> Activation {
-        self.layers().output_activation
+        self.layers().body.output_activation
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -102,7 +68,7 @@ impl<T: MlpArchitecture> Architecture for T {
         let tied = if layers.tied { ", tied weights" } else { "" };
         format!(
             "{}{}{}{tied}",
-            widths(n_features, &layers.hidden_dims, layers.latent_dim),
+            layers.body.describe(n_features),
             constraint_words(self.constraint()),
             corruption_words(layers.corruption),
         )
@@ -114,30 +80,7 @@ impl<T: MlpArchitecture> Architecture for T {
     }
 
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
-        self.layers().check()?;
-        self.check_own()?;
-        Ok(Box::new(Mlp::new(&self.layers(), self.constraint(), shape.n_features(), seed)?))
-    }
-}
-
-/// `784-1000-784`.
-pub(crate) fn widths(n_features: usize, hidden_dims: &[usize], latent_dim: usize) -> String {
-    let mut widths = vec![n_features];
-    widths.extend(hidden_dims);
-    widths.push(latent_dim);
-    widths.extend(hidden_dims.iter().rev());
-    widths.push(n_features);
-    let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
-    widths.join("-")
-}
-
-/// What is done to the input, with a comma in front; nothing where nothing is done.
-pub(crate) fn corruption_words(corruption: Option<Corruption>) -> String {
-    match corruption {
-        None => String::new(),
-        Some(Corruption::Gaussian { std }) => format!(", Gaussian noise {std}"),
-        Some(Corruption::Masking { share }) => format!(", masking noise {share}"),
-        Some(Corruption::SaltAndPepper { share }) => format!(", salt and pepper {share}"),
+        Ok(Box::new(Mlp::new(&self.layers(), self.constraint(), shape, seed)?))
     }
 }
 
@@ -155,6 +98,11 @@ fn constraint_words(constraint: Constraint) -> String {
         }
         Constraint::Penalty(ActivityPenalty::Kl { weight, target }) => {
             format!(", KL activity penalty {weight} towards {target}")
+        }
+        Constraint::Contractive { weight, .. } => format!(", contraction {weight}"),
+        Constraint::Discrepancy { weight } => format!(", discrepancy {weight}"),
+        Constraint::Regularised { latent, decoder } => {
+            format!(", latent size {latent}, decoder weights {decoder}")
         }
     }
 }
