@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use hourglass_core::Task;
 use serde::{Deserialize, Serialize};
 
+use crate::config::CsvSource;
 use crate::error::{Error, nearest};
+use crate::frame::Reading;
+use crate::typing::ColumnType;
 
 /// `data/catalog.toml` as of the build, so that the program needs no file beside it.
 const CATALOG: &str = include_str!("../../../data/catalog.toml");
@@ -34,12 +38,27 @@ pub struct Entry {
     pub licence: String,
     /// Whom to cite.
     pub citation: String,
-    /// Addresses of folders that hold `FILE.gz`, tried in this order.
+    /// Addresses of folders that hold the files, tried in this order; empty where no address gives
+    /// them in this form.
+    #[serde(default)]
     pub mirrors: Vec<String>,
-    /// Name of each class, by its number in the files.
+    /// How a person gets files that no address gives in this form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how_to_get: Option<String>,
+    /// Folder in which the files are looked for, where it isn't called like the data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Name of each class, by its number in the files; for `idx` alone.
+    #[serde(default)]
     pub classes: Vec<String>,
     /// How the files are read.
     pub format: Format,
+    /// What columns are read as, where their values don't tell.
+    #[serde(default)]
+    pub types: BTreeMap<String, ColumnType>,
+    /// Values that mean "missing" in single columns.
+    #[serde(default)]
+    pub missing_in: BTreeMap<String, Vec<String>>,
     /// The files.
     pub files: Vec<DataFile>,
 }
@@ -59,6 +78,8 @@ pub enum Format {
         /// Their labels.
         test_labels: String,
     },
+    /// A table as text; the paths are names of `files`.
+    Csv(CsvSource),
 }
 
 /// A file of a data set. Exactly one of the checksums is given.
@@ -67,6 +88,9 @@ pub enum Format {
 pub struct DataFile {
     /// Name without `.gz`.
     pub name: String,
+    /// Path of the file below a mirror, where it isn't `NAME.gz`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
     /// SHA-256 of the uncompressed content, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -88,13 +112,68 @@ pub enum Checksum {
 impl Entry {
     /// Whether it comes with test rows of its own.
     pub fn publishes_test(&self) -> bool {
-        match self.format {
+        match &self.format {
             Format::Idx { .. } => true,
+            Format::Csv(csv) => csv.test_path.is_some(),
         }
+    }
+
+    /// What is to be predicted.
+    pub fn task(&self) -> Task {
+        match &self.format {
+            Format::Idx { .. } => Task::Classification,
+            Format::Csv(csv) => csv.task,
+        }
+    }
+
+    /// Whether it is a table with named columns.
+    pub fn is_table(&self) -> bool {
+        matches!(self.format, Format::Csv(_))
+    }
+
+    /// The same data set with another task, where one is asked for.
+    pub(crate) fn with_task(mut self, task: Option<Task>) -> Self {
+        if let (Format::Csv(csv), Some(task)) = (&mut self.format, task) {
+            csv.task = task;
+        }
+        self
+    }
+
+    /// How its table is read: the pipeline file's keys before the own ones.
+    pub(crate) fn reading(&self, asked: &Reading) -> Reading {
+        let mut reading = asked.clone();
+        for (name, kind) in &self.types {
+            reading.types.entry(name.clone()).or_insert(*kind);
+        }
+        for (name, codes) in &self.missing_in {
+            reading.missing_in.entry(name.clone()).or_insert_with(|| codes.clone());
+        }
+        reading
+    }
+
+    /// Folder in which the files lie.
+    pub(crate) fn folder(&self) -> &str {
+        self.folder.as_deref().unwrap_or(&self.name)
     }
 }
 
 impl DataFile {
+    /// Name under which a download is kept.
+    pub(crate) fn stored(&self) -> String {
+        match &self.remote {
+            Some(remote) if !remote.ends_with(".gz") => self.name.clone(),
+            _ => format!("{}.gz", self.name),
+        }
+    }
+
+    /// Its address below a mirror.
+    pub(crate) fn address(&self, mirror: &str) -> String {
+        match &self.remote {
+            Some(remote) => format!("{mirror}/{remote}"),
+            None => format!("{mirror}/{}.gz", self.name),
+        }
+    }
+
     /// What the file is compared with.
     pub fn checksum(&self) -> Option<Checksum> {
         match (&self.sha256, &self.gzip_sha256) {
@@ -130,19 +209,32 @@ mod tests {
     fn the_catalogue_is_sound() {
         let entries = catalog();
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(names, ["fashion_mnist", "mnist"]);
+        assert!(names.len() >= 16 && names.is_sorted(), "{names:?}");
         for entry in &entries {
-            assert!(entry.mirrors.len() > 1, "{}", entry.name);
+            assert!(entry.mirrors.is_empty() == entry.how_to_get.is_some(), "{}", entry.name);
             assert!(entry.mirrors.iter().all(|mirror| !mirror.ends_with('/')), "{}", entry.name);
             for file in &entry.files {
                 assert!(file.sha256.is_some() != file.gzip_sha256.is_some(), "{}", file.name);
                 let (Checksum::Content(hex) | Checksum::Gzip(hex)) = file.checksum().unwrap();
                 assert!(hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()), "{hex}");
             }
-            let Format::Idx { train_images, train_labels, test_images, test_labels } =
-                &entry.format;
-            let files: Vec<_> = entry.files.iter().map(|file| &file.name).collect();
-            assert_eq!(files, [train_images, train_labels, test_images, test_labels]);
+            let mut files: Vec<&str> = entry.files.iter().map(|file| file.name.as_str()).collect();
+            let mut read: Vec<&str> = match &entry.format {
+                Format::Idx { train_images, train_labels, test_images, test_labels } => {
+                    [train_images, train_labels, test_images, test_labels]
+                        .map(String::as_str)
+                        .into()
+                }
+                Format::Csv(csv) => {
+                    csv.check("catalogue").unwrap();
+                    let apart = [&csv.test_path, &csv.target_path, &csv.test_target_path];
+                    let paths = [&csv.path].into_iter().chain(apart.into_iter().flatten());
+                    paths.map(|path| path.to_str().unwrap()).collect()
+                }
+            };
+            files.sort_unstable();
+            read.sort_unstable();
+            assert_eq!(files, read, "{}", entry.name);
         }
     }
 
@@ -153,7 +245,7 @@ mod tests {
         for (name, hint) in [
             ("mnits", "did you mean `mnist`?"),
             ("fashion", "did you mean `fashion_mnist`?"),
-            ("zzz", "there is `fashion_mnist`, `mnist`"),
+            ("zzz", "there is `adult`, `covertype`"),
         ] {
             let error = find(name).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");

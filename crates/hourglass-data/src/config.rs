@@ -3,6 +3,7 @@
 //! To add a source: a struct here, a field of [`DataConfig`], a row of `DataConfig::sources`, and
 //! an arm in `resolve.rs`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hourglass_core::Task;
@@ -10,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::expression::Expression;
+use crate::typing::ColumnType;
 
 /// Where the samples come from: exactly one source, and what to take where it is out of reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +29,16 @@ pub struct DataConfig {
     pub csv: Option<CsvSource>,
     /// A Parquet table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parquet: Option<ParquetSource>,
+    pub parquet: Option<TableFile>,
+    /// A table in the Arrow IPC file format (Feather version 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrow: Option<TableFile>,
+    /// Arrays in NumPy's formats, npy and npz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numpy: Option<NumpySource>,
+    /// A folder of images with one folder a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_folder: Option<ImageFolderSource>,
     /// Samples drawn from the seed, for tests and benchmarks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<SyntheticSource>,
@@ -36,6 +48,21 @@ pub struct DataConfig {
     /// What is taken, and said so, where the catalogue's data set is neither here nor reachable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<OfflineConfig>,
+    /// What columns of a table are read as, by name. Default: told from their values in the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, ColumnType>,
+    /// Values that mean "missing" in single columns of a table, such as `{ glucose = ["0"] }`;
+    /// beside those that mean it in all columns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_in: BTreeMap<String, Vec<String>>,
+    /// Which rows of a table are kept, such as `"age >= 18 and job != 'none'"`: comparisons of
+    /// columns, joined by `and`, `or` and `not`. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Which columns of a table are features, by an expression over `name` and `type`, such as
+    /// `"type == 'numeric' and name not like 'id*'"`. Default: all but the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<String>,
 }
 
 /// A data set of the catalogue.
@@ -44,6 +71,9 @@ pub struct DataConfig {
 pub struct CatalogSource {
     /// Name in `data/catalog.toml`, such as `mnist`.
     pub name: String,
+    /// Whether the target of a table is a class or a number. Default: as the catalogue says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
 }
 
 /// Files in the IDX format; paths are relative to the pipeline file.
@@ -71,15 +101,39 @@ pub struct CsvSource {
     /// Published test rows, with the same columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_path: Option<PathBuf>,
-    /// The column to predict: text, booleans or whole numbers, read as classes. Without a header
-    /// the columns are called `column_1`, `column_2` and so on.
+    /// The column to predict. Without a header the columns are called `column_1`, `column_2` and so
+    /// on, or as `columns` says.
     pub target: String,
-    /// One ASCII character between the fields.
+    /// Whether the target is a class (text, booleans or whole numbers) or a number.
+    #[serde(default)]
+    pub task: Task,
+    /// One ASCII character between the fields; `" "` stands for any number of blanks and tabs.
     #[serde(default = "comma")]
     pub delimiter: char,
     /// Whether the first line names the columns.
     #[serde(default = "yes")]
     pub has_header: bool,
+    /// Names of the columns, from left to right, where the file has no header.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Encoding of the text, by its WHATWG label, such as `utf-8`, `latin1` or `utf-16le`.
+    #[serde(default = "utf8")]
+    pub encoding: String,
+    /// Lines that start with this text are passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// So many lines at the start of each file are passed over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip_lines: usize,
+    /// A file with one target a line, where the targets lie apart; `target` is its name then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_path: Option<PathBuf>,
+    /// The same for the published test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_target_path: Option<PathBuf>,
+    /// Text that is taken off the end of each target, such as the dot of `>50K.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip_target: Option<String>,
     /// Texts that mean "missing", compared without surrounding blanks.
     #[serde(default = "missing_codes")]
     pub missing: Vec<String>,
@@ -88,20 +142,74 @@ pub struct CsvSource {
     pub drop_columns: Vec<String>,
 }
 
-/// A Parquet file; paths are relative to the pipeline file.
+/// A file with typed columns; paths are relative to the pipeline file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub struct ParquetSource {
+pub struct TableFile {
     /// The rows to fit on (and to split the test rows off, where `test_path` is absent).
     pub path: PathBuf,
     /// Published test rows, with the same columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_path: Option<PathBuf>,
-    /// The column to predict: text, booleans or whole numbers, read as classes.
+    /// The column to predict.
     pub target: String,
+    /// Whether the target is a class (text, booleans or whole numbers) or a number.
+    #[serde(default)]
+    pub task: Task,
+    /// Values that mean "missing", beside the format's own gaps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Columns that are no features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_columns: Vec<String>,
+}
+
+/// Arrays of numbers; paths are relative to the pipeline file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct NumpySource {
+    /// The rows to fit on: `(n, n_features)`, or images as `(n, height, width)` or
+    /// `(n, height, width, channels)` with 1 or 3 channels.
+    pub features: ArrayFile,
+    /// One target a row: `(n)`.
+    pub targets: ArrayFile,
+    /// Published test rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_features: Option<ArrayFile>,
+    /// Their targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_targets: Option<ArrayFile>,
+    /// Whether the target is a class (whole numbers) or a number.
+    #[serde(default)]
+    pub task: Task,
+}
+
+/// An array in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct ArrayFile {
+    /// The npy or npz file.
+    pub path: PathBuf,
+    /// Which array of an npz file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+}
+
+/// PNG and JPEG images in one folder a class; the path is relative to the pipeline file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct ImageFolderSource {
+    /// The folder that holds the folders of the classes.
+    pub path: PathBuf,
+    /// A folder of published test images, with the same classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_path: Option<PathBuf>,
+    /// Whether images keep their colours, in three channels; else they become grey.
+    #[serde(default)]
+    pub colour: bool,
+    /// Height and width that all images are resized to. Default: as they are; all must be alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[u32; 2]>,
 }
 
 /// Samples drawn from the pipeline's seed.
@@ -173,7 +281,8 @@ pub enum Builtin {
     /// 442 patients with 10 measures, scaled by their authors over all rows; the progression of
     /// diabetes after a year is to be predicted.
     Diabetes,
-    /// 506 districts of Boston with 12 measures; the median value of their homes is to be predicted.
+    /// 506 districts of Boston with 12 measures; the median value of their homes is to be
+    /// predicted.
     Boston,
 }
 
@@ -261,15 +370,29 @@ impl DataConfig {
                 ));
             }
         }
-        if let Some(CatalogSource { name }) = &self.catalog {
-            crate::catalog::find(name)?;
+        if let Some(CatalogSource { name, task }) = &self.catalog
+            && !crate::catalog::find(name)?.is_table()
+            && *task == Some(Task::Regression)
+        {
+            let problem = "is `regression`, but the data set is no table with a number to predict";
+            return Err(Error::config("data.catalog.task", problem, "delete it"));
         }
         if let Some(idx) = &self.idx {
             idx.check()?;
         }
         if let Some(csv) = &self.csv {
-            csv.check()?;
+            csv.check("data.csv")?;
         }
+        if let Some(numpy) = &self.numpy {
+            numpy.check()?;
+        }
+        if let Some(ImageFolderSource { size: Some(size), .. }) = &self.image_folder
+            && size.contains(&0)
+        {
+            let hint = "give height and width in pixels, such as [28, 28]";
+            return Err(Error::config("data.image_folder.size", format!("is {size:?}"), hint));
+        }
+        self.check_reading()?;
         if let Some(synthetic) = &self.synthetic {
             synthetic.check()?;
         }
@@ -281,8 +404,12 @@ impl DataConfig {
         match self {
             DataConfig { idx: Some(idx), .. } => idx.test_images.is_some(),
             DataConfig { csv: Some(csv), .. } => csv.test_path.is_some(),
-            DataConfig { parquet: Some(parquet), .. } => parquet.test_path.is_some(),
-            DataConfig { catalog: Some(CatalogSource { name }), .. } => {
+            DataConfig { parquet: Some(file), .. } | DataConfig { arrow: Some(file), .. } => {
+                file.test_path.is_some()
+            }
+            DataConfig { numpy: Some(numpy), .. } => numpy.test_features.is_some(),
+            DataConfig { image_folder: Some(folder), .. } => folder.test_path.is_some(),
+            DataConfig { catalog: Some(CatalogSource { name, .. }), .. } => {
                 crate::catalog::find(name).is_ok_and(|entry| entry.publishes_test())
             }
             _ => false,
@@ -293,16 +420,58 @@ impl DataConfig {
     pub fn task(&self) -> Task {
         match self {
             DataConfig { builtin: Some(builtin), .. } => builtin.dataset.task(),
+            DataConfig { csv: Some(csv), .. } => csv.task,
+            DataConfig { parquet: Some(file), .. } | DataConfig { arrow: Some(file), .. } => {
+                file.task
+            }
+            DataConfig { numpy: Some(numpy), .. } => numpy.task,
+            DataConfig { catalog: Some(CatalogSource { name, task }), .. } => {
+                let entry = crate::catalog::find(name);
+                entry.map_or(Task::Classification, |entry| entry.with_task(*task).task())
+            }
             _ => Task::Classification,
         }
     }
 
-    fn sources(&self) -> [(&'static str, bool); 6] {
+    /// Keys that say how a table is read need a table.
+    fn check_reading(&self) -> Result<(), Error> {
+        let keys = [
+            ("data.types", !self.types.is_empty()),
+            ("data.missing_in", !self.missing_in.is_empty()),
+            ("data.filter", self.filter.is_some()),
+            ("data.select", self.select.is_some()),
+        ];
+        if let Some((key, _)) = keys.into_iter().find(|(_, given)| *given && !self.is_table()) {
+            let problem = "is for tables from files, and this source is none";
+            return Err(Error::config(key, problem, "delete it"));
+        }
+        let expressions = [("data.filter", &self.filter), ("data.select", &self.select)];
+        for (field, text) in expressions {
+            text.as_ref().map(|text| Expression::parse(field, text)).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the source is a table with named columns.
+    fn is_table(&self) -> bool {
+        let catalog = |source: &CatalogSource| {
+            crate::catalog::find(&source.name).is_ok_and(|entry| entry.is_table())
+        };
+        self.csv.is_some()
+            || self.parquet.is_some()
+            || self.arrow.is_some()
+            || self.catalog.as_ref().is_some_and(catalog)
+    }
+
+    fn sources(&self) -> [(&'static str, bool); 9] {
         [
             ("catalog", self.catalog.is_some()),
             ("idx", self.idx.is_some()),
             ("csv", self.csv.is_some()),
             ("parquet", self.parquet.is_some()),
+            ("arrow", self.arrow.is_some()),
+            ("numpy", self.numpy.is_some()),
+            ("image_folder", self.image_folder.is_some()),
             ("synthetic", self.synthetic.is_some()),
             ("builtin", self.builtin.is_some()),
         ]
@@ -322,13 +491,46 @@ impl IdxSource {
     }
 }
 
-impl CsvSource {
+impl NumpySource {
     fn check(&self) -> Result<(), Error> {
+        if self.test_features.is_some() == self.test_targets.is_some() {
+            return Ok(());
+        }
+        Err(Error::config(
+            "data.numpy",
+            "names only one of `test_features` and `test_targets`",
+            "give both, or neither to split test rows off",
+        ))
+    }
+}
+
+impl CsvSource {
+    /// Checks the options; `section` is where they stand, such as `data.csv`.
+    pub(crate) fn check(&self, section: &str) -> Result<(), Error> {
+        let fail = |key: &str, problem: String, hint: &str| {
+            Err(Error::config(format!("{section}.{key}"), problem, hint))
+        };
         let delimiter = self.delimiter;
         if !delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r') {
-            let problem = format!("can't be {delimiter:?}");
             let hint = "use one ASCII character such as \",\", \";\" or \"\\t\"";
-            return Err(Error::config("data.csv.delimiter", problem, hint));
+            return fail("delimiter", format!("can't be {delimiter:?}"), hint);
+        }
+        if encoding_rs::Encoding::for_label(self.encoding.as_bytes()).is_none() {
+            let hint = "use a label such as `utf-8`, `latin1`, `windows-1252` or `shift_jis`";
+            return fail("encoding", format!("is `{}`, which is unknown", self.encoding), hint);
+        }
+        if !self.columns.is_empty() && self.has_header {
+            let hint = "set `has_header = false`, or delete it: the file names its columns";
+            return fail("columns", "is given beside a header".into(), hint);
+        }
+        if self.comment.as_ref().is_some_and(String::is_empty) {
+            return fail("comment", "is empty".into(), "use a text such as `#`, or delete it");
+        }
+        let apart = self.target_path.is_some();
+        if self.test_target_path.is_some() != (apart && self.test_path.is_some()) {
+            let problem = "and `target_path` must be given for the same files".into();
+            let hint = "where the targets lie apart, they do for both files";
+            return fail("test_target_path", problem, hint);
         }
         Ok(())
     }
@@ -381,6 +583,14 @@ fn at_least(field: String, value: usize, least: usize) -> Result<(), Error> {
 
 fn comma() -> char {
     ','
+}
+
+fn utf8() -> String {
+    "utf-8".to_owned()
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn yes() -> bool {
@@ -447,6 +657,34 @@ mod tests {
             ("catalog = { name = 'mnist' }\noffline = {}", "data.offline", "names nothing"),
             ("catalog = { name = 'mnits' }", "data.catalog.name", "did you mean `mnist`?"),
             ("csv = { path = 'a', target = 'y', delimiter = 'é' }", "data.csv.delimiter", "ASCII"),
+            (
+                "csv = { path = 'a', target = 'y', encoding = 'utf-9' }",
+                "data.csv.encoding",
+                "is `utf-9`, which is unknown",
+            ),
+            (
+                "csv = { path = 'a', target = 'y', columns = ['y'] }",
+                "data.csv.columns",
+                "beside a header",
+            ),
+            (
+                "csv = { path = 'a', target = 'y', target_path = 'b', test_path = 'c' }",
+                "data.csv.test_target_path",
+                "for the same files",
+            ),
+            ("filter = 'age >'\ncsv = { path = 'a', target = 'y' }", "data.filter", "at its end"),
+            (
+                "select = 'true'\nbuiltin = { dataset = 'iris' }",
+                "data.select",
+                "is for tables from files",
+            ),
+            ("image_folder = { path = 'a', size = [0, 3] }", "data.image_folder.size", "[0, 3]"),
+            (
+                "[numpy]\nfeatures = { path = 'a' }\ntargets = { path = 'b' }\n\
+                 test_targets = { path = 'c' }",
+                "data.numpy",
+                "only one of",
+            ),
             (
                 "idx = { train_images = 'a', train_labels = 'b', test_images = 'c' }",
                 "data.idx",

@@ -42,6 +42,25 @@ pub(crate) fn read(path: &Path, checksum: Option<&Checksum>) -> Result<Content, 
     Ok(Content { bytes, file })
 }
 
+/// Hashes a file as it lies on the disk, piece by piece, for formats that are not read whole.
+pub(crate) fn fingerprint(path: &Path) -> Result<SourceFile, Error> {
+    let mut file = crate::parquet::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n_read = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        if n_read == 0 {
+            break;
+        }
+        bytes += n_read as u64;
+        hasher.update(&buffer[..n_read]);
+    }
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(SourceFile { name: name.unwrap_or_default(), bytes, sha256 })
+}
+
 /// Whether bytes start as a gzip file does.
 pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&GZIP_MAGIC)

@@ -1,9 +1,12 @@
 //! What a data set holds, in numbers, for `data describe`. It neither draws nor judges.
 
+use std::collections::BTreeMap;
+
 use hourglass_core::{SampleShape, Targets};
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Loaded, Provenance, Table};
+use crate::column::Column;
+use crate::table::{Features, Loaded, Provenance, Table};
 
 /// What a data set holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,31 @@ pub struct TableDescription {
     pub mean: Option<f64>,
     /// Rows of each class; empty for a regression.
     pub classes: Vec<ClassCount>,
+    /// The number to predict; `None` for a classification.
+    pub target: Option<ColumnDescription>,
+    /// The columns of a table; empty for images and for what is one matrix of numbers.
+    pub columns: Vec<ColumnDescription>,
+}
+
+/// What a column holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnDescription {
+    /// Name in the source.
+    pub name: String,
+    /// `numeric`, `boolean`, `categorical` or `date`.
+    pub kind: String,
+    /// Number of missing values.
+    pub n_missing: usize,
+    /// Smallest number, or day since 1970-01-01.
+    pub min: Option<f64>,
+    /// Largest number, or day since 1970-01-01.
+    pub max: Option<f64>,
+    /// Mean of the numbers or days that are there.
+    pub mean: Option<f64>,
+    /// Number of levels that occur; 0 for numbers and dates.
+    pub n_levels: usize,
+    /// The most frequent levels, five at most.
+    pub levels: Vec<ClassCount>,
 }
 
 /// How often a class occurs.
@@ -58,28 +86,121 @@ pub fn describe(loaded: &Loaded) -> Description {
 }
 
 fn describe_table(table: &Table) -> TableDescription {
-    let (n_rows, n_features) = table.features.dim();
-    let mut row_values = vec![0.0_f32; n_features];
-    let (mut sum, mut n_present) = (0.0_f64, 0_usize);
-    let (mut min, mut max) = (f32::INFINITY, f32::NEG_INFINITY);
-    for row in 0..n_rows {
-        table.features.copy_row(row, &mut row_values);
-        for &value in row_values.iter().filter(|value| !value.is_nan()) {
-            sum += f64::from(value);
-            n_present += 1;
-            min = min.min(value);
-            max = max.max(value);
+    let columns = match &table.features {
+        Features::Columns(columns) => table
+            .feature_names
+            .iter()
+            .zip(columns)
+            .map(|(name, column)| describe_column(name, column))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut numbers = Numbers::default();
+    match &table.features {
+        Features::Bytes(bytes) => bytes.iter().for_each(|&byte| numbers.add(f64::from(byte))),
+        Features::Floats(floats) => floats.iter().for_each(|&value| numbers.add(f64::from(value))),
+        Features::Columns(columns) => {
+            for column in columns {
+                match column {
+                    Column::Numbers(values) => values.iter().for_each(|&value| numbers.add(value)),
+                    other => {
+                        let n_missing =
+                            (0..other.len()).filter(|&row| other.is_missing(row)).count();
+                        numbers.n_missing += n_missing;
+                    }
+                }
+            }
         }
     }
-    let n_values = n_rows * n_features;
-    let some = n_present > 0;
+    let (n_rows, n_features) = table.features.dim();
     TableDescription {
         n_rows,
-        missing: (n_values - n_present) as f64 / n_values.max(1) as f64,
-        min: some.then_some(min),
-        max: some.then_some(max),
-        mean: some.then_some(sum / n_present as f64),
+        missing: numbers.n_missing as f64 / (n_rows * n_features).max(1) as f64,
+        min: numbers.min().map(|min| min as f32),
+        max: numbers.max().map(|max| max as f32),
+        mean: numbers.mean(),
         classes: class_counts(&table.targets),
+        target: match &table.targets {
+            Targets::Classes { .. } => None,
+            Targets::Values(values) => Some(describe_target(values)),
+        },
+        columns,
+    }
+}
+
+fn describe_target(values: &[f32]) -> ColumnDescription {
+    let column = Column::Numbers(values.iter().map(|&value| f64::from(value)).collect());
+    describe_column("target", &column)
+}
+
+/// Levels of a category that are named.
+const MOST_LEVELS: usize = 5;
+
+fn describe_column(name: &str, column: &Column) -> ColumnDescription {
+    let n_missing = (0..column.len()).filter(|&row| column.is_missing(row)).count();
+    let mut numbers = Numbers::default();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    match column {
+        Column::Numbers(values) | Column::Dates(values) => {
+            values.iter().for_each(|&value| numbers.add(value));
+        }
+        Column::Booleans(values) => values.iter().flatten().for_each(|value| {
+            *counts.entry(if *value { "true" } else { "false" }).or_default() += 1
+        }),
+        Column::Levels(levels) => (0..column.len())
+            .filter_map(|row| levels.get(row))
+            .for_each(|name| *counts.entry(name).or_default() += 1),
+    }
+    let n_levels = counts.len();
+    let mut levels: Vec<ClassCount> = counts
+        .into_iter()
+        .map(|(name, n_rows)| ClassCount { name: name.to_owned(), n_rows })
+        .collect();
+    levels.sort_by_key(|level| std::cmp::Reverse(level.n_rows));
+    levels.truncate(MOST_LEVELS);
+    ColumnDescription {
+        name: name.to_owned(),
+        kind: column.kind().to_owned(),
+        n_missing,
+        min: numbers.min(),
+        max: numbers.max(),
+        mean: numbers.mean(),
+        n_levels,
+        levels,
+    }
+}
+
+/// Smallest, largest and mean of numbers, gaps left out.
+#[derive(Default)]
+struct Numbers {
+    range: Option<(f64, f64)>,
+    sum: f64,
+    n: usize,
+    n_missing: usize,
+}
+
+impl Numbers {
+    fn add(&mut self, value: f64) {
+        if value.is_nan() {
+            self.n_missing += 1;
+            return;
+        }
+        let (low, high) = self.range.unwrap_or((value, value));
+        self.range = Some((low.min(value), high.max(value)));
+        self.sum += value;
+        self.n += 1;
+    }
+
+    fn min(&self) -> Option<f64> {
+        self.range.map(|(low, _)| low)
+    }
+
+    fn max(&self) -> Option<f64> {
+        self.range.map(|(_, high)| high)
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
     }
 }
 
@@ -96,7 +217,8 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::table::{Features, Origin};
+    use crate::column::Levels;
+    use crate::table::Origin;
 
     #[test]
     fn missing_values_are_counted_and_left_out() {
@@ -122,5 +244,16 @@ mod tests {
         let counts: Vec<_> =
             said.train.classes.iter().map(|c| (c.name.as_str(), c.n_rows)).collect();
         assert_eq!(counts, [("a", 0), ("b", 2)]);
+    }
+
+    #[test]
+    fn columns_are_described_by_their_kind() {
+        let texts = [Some("b"), None, Some("a"), Some("b")];
+        let numbers = Column::Numbers(vec![1.0, f64::NAN, 4.0, 1.0]);
+        let said = describe_column("x", &numbers);
+        assert_eq!((said.n_missing, said.mean, said.n_levels), (1, Some(2.0), 0));
+        let said = describe_column("x", &Column::Levels(Levels::of(texts.into_iter())));
+        assert_eq!((said.n_missing, said.n_levels, said.min), (1, 2, None));
+        assert_eq!(said.levels[0], ClassCount { name: "b".into(), n_rows: 2 });
     }
 }

@@ -42,8 +42,9 @@ impl Patience {
 
 /// Downloads the files of a data set that aren't here yet, and gives the paths of all.
 ///
-/// A file lands as `NAME/FILE.gz` in `locations.download_dir`. An interrupted download leaves a
-/// `.part` file, from which the next one goes on.
+/// A file lands as `NAME/FILE.gz`, or without `.gz` where its publisher has it plain, in
+/// `locations.download_dir`. An interrupted download leaves a `.part` file, from which the next one
+/// goes on.
 ///
 /// # Errors
 /// [`Error::NotHere`] when `locations.offline` is set, [`Error::Download`] when every mirror
@@ -72,7 +73,10 @@ pub(crate) fn obtain(
     if locations.offline {
         return Err(not_here(entry, &entry.files[missing], locations));
     }
-    let folder = locations.download_dir.join(&entry.name);
+    if entry.mirrors.is_empty() {
+        return Err(not_here(entry, &entry.files[missing], locations));
+    }
+    let folder = locations.download_dir.join(entry.folder());
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     let fetcher =
         Fetcher { entry, folder: &folder, agent: agent(patience), patience, progress, interrupt };
@@ -123,8 +127,9 @@ impl From<Error> for Refusal {
 impl Fetcher<'_> {
     /// Fetches one file and gives its path.
     fn fetch(&self, file: &DataFile) -> Result<PathBuf, Error> {
-        let path = self.folder.join(format!("{}.gz", file.name));
-        let part_path = self.folder.join(format!("{}.gz.part", file.name));
+        let stored = file.stored();
+        let path = self.folder.join(&stored);
+        let part_path = self.folder.join(format!("{stored}.part"));
         let mut part = self.open_alone(&part_path)?;
         if path.exists() {
             // Another process had the lock until now, and finished.
@@ -136,7 +141,7 @@ impl Fetcher<'_> {
             attempts.clear();
             let before = length(&part, &part_path)?;
             for mirror in &self.entry.mirrors {
-                let url = format!("{mirror}/{}.gz", file.name);
+                let url = file.address(mirror);
                 match self.try_mirror(&url, file, &mut part, &part_path) {
                     Ok(()) => {
                         part.sync_all().map_err(Error::io("write", &part_path))?;
@@ -307,6 +312,7 @@ mod tests {
     use crate::catalog::{Checksum, find};
     use crate::config::{Builtin, BuiltinSource, OfflineConfig};
     use crate::content::gzip;
+    use crate::frame::Reading;
     use crate::resolve::settle_catalog;
 
     /// What a mirror of the test does with a request for bytes from `start` on.
@@ -628,10 +634,12 @@ mod tests {
         case.mirror(Behaviour::NotFound);
         let offline = OfflineConfig { builtin: Some(BuiltinSource { dataset: Builtin::Digits }) };
         let obtain = |_: &Entry| case.run().map(Found::local);
-        let resolved = settle_catalog(case.entry.clone(), Some(&offline), obtain).unwrap();
+        let resolved =
+            settle_catalog(case.entry.clone(), Reading::default(), Some(&offline), obtain).unwrap();
         let reason = resolved.fallback().unwrap();
         assert!(reason.contains("answers 404") && !reason.contains("hint"), "{reason}");
-        let error = settle_catalog(case.entry.clone(), None, obtain).unwrap_err();
+        let error =
+            settle_catalog(case.entry.clone(), Reading::default(), None, obtain).unwrap_err();
         assert!(matches!(error, Error::Download { .. }), "{error}");
     }
 }

@@ -32,7 +32,7 @@ pub enum Error {
     #[error(
         "`{dataset}` is not here: no `{file}` or `{file}.gz` in {searched}\n\
          hint: put the files into one of these folders, name another with `--data-dir` or \
-         HOURGLASS_DATA_DIR, or allow the download (`data download {dataset}`)"
+         HOURGLASS_DATA_DIR; {how}"
     )]
     NotHere {
         /// Name of the data set.
@@ -41,6 +41,8 @@ pub enum Error {
         file: String,
         /// The folders that were searched.
         searched: String,
+        /// Other ways out.
+        how: String,
     },
     /// No mirror gave the file.
     #[error(
@@ -108,6 +110,26 @@ pub enum Error {
         /// Expected and found.
         problem: String,
     },
+    /// A NumPy file that can't be used.
+    #[error("`{path}`: {problem}\nhint: {hint}")]
+    Numpy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// An image that can't be used.
+    #[error("`{path}`: {problem}\nhint: {hint}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// The way out.
+        hint: &'static str,
+    },
     /// Images and labels that don't belong together.
     #[error(
         "`{images}` holds {n_images} images but `{labels}` holds {n_labels} labels\n\
@@ -153,29 +175,63 @@ pub enum Error {
         /// The column asked for.
         column: String,
         /// The key of the pipeline file that asks for it.
-        field: &'static str,
+        field: String,
         /// The nearest column.
         hint: String,
     },
-    /// Text where a number should be.
-    #[error(
-        "`{path}`, {place}: column `{column}` holds `{value}`, which is no number\n\
-         hint: categorical columns cannot be encoded yet; list the column in `drop_columns`, or, \
-         if the text marks a missing value, in `missing`"
-    )]
-    TextColumn {
+    /// A value that doesn't fit the type of its column.
+    #[error("`{path}`, {place}: {problem}\nhint: {hint}")]
+    Misfit {
         /// The file.
         path: PathBuf,
         /// Line or row.
         place: String,
+        /// The column, its value, and what it should be.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A header that names two columns alike.
+    #[error(
+        "`{path}`: columns {first} and {second} are both called `{column}`\n\
+         hint: rename one of them in the file"
+    )]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        column: String,
+        /// Position of the first of them, from 1.
+        first: usize,
+        /// Position of the second, from 1.
+        second: usize,
+    },
+    /// An expression that can't be read, or doesn't fit the columns.
+    #[error("`{field}`, {place}: {problem}\nhint: {hint}")]
+    Expression {
+        /// Key of the pipeline file.
+        field: &'static str,
+        /// Where in the expression.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+        /// The way out.
+        hint: String,
+    },
+    /// Rows to transform that lack a column.
+    #[error(
+        "the rows have no column `{column}`, which the preprocessor was fitted on\nhint: {hint}"
+    )]
+    ColumnLost {
         /// The column.
         column: String,
-        /// The text.
-        value: String,
+        /// The nearest column.
+        hint: String,
     },
-    /// A column of dates, lists or the like.
+    /// A column of lists or the like.
     #[error(
-        "`{path}`: column `{column}` is of type `{found}`; numbers and booleans can be features\n\
+        "`{path}`: column `{column}` is of type `{found}`; numbers, booleans, texts and dates can \
+         be features\n\
          hint: list the column in `drop_columns`"
     )]
     ColumnType {
@@ -202,17 +258,17 @@ pub enum Error {
     },
     /// Training and test tables with different columns.
     #[error(
-        "`{test}` has {n_test} feature columns where `{train}` has {n_train}: {problem}\n\
-         hint: both files must hold the same columns in the same order"
+        "`{test}` has {n_test} columns where `{train}` has {n_train}: {problem}\n\
+         hint: both files must hold the same columns, in whatever order"
     )]
     ColumnsDiffer {
         /// File of the training rows.
         train: PathBuf,
-        /// Its number of feature columns.
+        /// Its number of columns.
         n_train: usize,
         /// File of the test rows.
         test: PathBuf,
-        /// Its number of feature columns.
+        /// Its number of columns.
         n_test: usize,
         /// The first difference.
         problem: String,
@@ -370,7 +426,8 @@ impl Error {
     pub fn field(&self) -> Option<&str> {
         match self {
             Error::Config { field, .. } => Some(field),
-            Error::MissingColumn { field, .. } | Error::EmptyPart { field, .. } => Some(field),
+            Error::MissingColumn { field, .. } => Some(field),
+            Error::EmptyPart { field, .. } | Error::Expression { field, .. } => Some(field),
             Error::UnknownDataset { .. } => Some("data.catalog.name"),
             _ => None,
         }

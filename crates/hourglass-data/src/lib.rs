@@ -10,33 +10,52 @@
 
 mod builtin;
 mod catalog;
+mod column;
 mod config;
 mod content;
 mod csv;
+mod dates;
 mod describe;
 mod download;
 mod error;
+mod expression;
 mod frame;
 mod idx;
+mod image_folder;
+#[cfg(test)]
+mod leaks;
+mod npy;
+mod numpy;
 mod parquet;
 mod prepare;
 mod preprocess;
 mod read;
 mod resolve;
 mod split;
+mod stream;
 mod synthetic;
 mod table;
+mod typing;
+mod write;
 
 pub use catalog::{Checksum, DataFile, Entry, Format, catalog, find};
+pub use column::{Column, Levels, MISSING_LEVEL};
 pub use config::{
-    Blobs, Builtin, BuiltinSource, CatalogSource, CsvSource, DataConfig, IdxSource, LatentFactors,
-    Locations, OfflineConfig, ParquetSource, SyntheticSource,
+    ArrayFile, Blobs, Builtin, BuiltinSource, CatalogSource, CsvSource, DataConfig, IdxSource,
+    ImageFolderSource, LatentFactors, Locations, NumpySource, OfflineConfig, SyntheticSource,
+    TableFile,
 };
-pub use describe::{ClassCount, Description, TableDescription, describe};
+pub use describe::{ClassCount, ColumnDescription, Description, TableDescription, describe};
 pub use download::download;
 pub use error::Error;
 pub use prepare::{Prepared, prepare};
-pub use preprocess::{Fill, Missing, Numeric, PreprocessConfig, Preprocessor};
+pub use preprocess::{
+    Categorical, ColumnConfig, ColumnSummary, DatePart, Fill, Missing, Numeric, PreprocessConfig,
+    Preprocessor, Quantile, QuantileOutput,
+};
 pub use resolve::{Resolved, fingerprint, load, locate, resolve};
-pub use split::SplitConfig;
+pub use split::{Published, SplitBy, SplitConfig};
+pub use stream::{Batch, Batches, FittedStream, Stream};
 pub use table::{Features, Loaded, Origin, Provenance, SourceFile, Table};
+pub use typing::ColumnType;
+pub use write::{Cells, write_parquet};

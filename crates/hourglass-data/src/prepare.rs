@@ -1,12 +1,16 @@
-//! From loaded tables to prepared samples, in this order: check, split, drop rows, build the one
-//! matrix, fit on its training rows, scale in place.
+//! From loaded tables to prepared samples, in this order: check, split, drop rows, fit on the
+//! training rows, treat all rows.
 
-use hourglass_core::{Matrix, Partition, SampleShape, Samples, Seed, Targets};
-use ndarray::Axis;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
-use crate::error::Error;
+use hourglass_core::{Matrix, Partition, Samples, Seed, Targets};
+use ndarray::{Axis, s};
+
+use crate::column::Column;
+use crate::error::{Error, nearest};
 use crate::preprocess::{Missing, PreprocessConfig, Preprocessor};
-use crate::split::{SplitConfig, split};
+use crate::split::{SplitBy, SplitConfig, split};
 use crate::table::{Features, Loaded, Table};
 
 /// What [`prepare`] gives.
@@ -40,42 +44,283 @@ pub fn prepare(
     fold: usize,
 ) -> Result<Prepared, Error> {
     config.check()?;
-    let Loaded { train, test, .. } = loaded;
-    check_table(train, "the training table")?;
-    check_classes(&train.targets)?;
-    let train_gaps = Gaps::find(train, "training", config.missing)?;
-    let mut split = split(&train.targets, split_config, test.is_some(), seed, fold)?;
-    for rows in [&mut split.train, &mut split.validation, &mut split.test] {
-        rows.retain(|row| !train_gaps.dropped[*row]);
+    split_config.check(loaded.test.is_some())?;
+    let sources = Sources::of(loaded)?;
+    let is_fixed = split_config.keeps_published(loaded.test.is_some());
+    check_classes(&sources.targets)?;
+    let together = sources.together(split_config)?;
+    let n_split = if is_fixed { sources.n_train } else { sources.n_rows() };
+    let targets = sources.targets.select(&(0..n_split).collect::<Vec<_>>());
+    let together = together.as_ref().map(|together| &together[..n_split]);
+    let mut split = split(&targets, together, split_config, is_fixed, seed, fold)?;
+    if is_fixed {
+        split.test = (sources.n_train..sources.n_rows()).collect();
     }
-    let mut published: Vec<usize> = Vec::new();
-    if let Some(test) = test {
-        check_table(test, "the test table")?;
-        let gaps = Gaps::find(test, "test", config.missing)?;
-        published = (0..test.n_rows()).filter(|row| !gaps.dropped[*row]).collect();
-    }
-    let test_table = test.as_ref().unwrap_or(train);
-    let test_rows = if test.is_some() { &published } else { &split.test };
-    let pieces = [(train, &split.train), (train, &split.validation), (test_table, test_rows)];
-    check_parts(&pieces)?;
-    let mut features = gather(&pieces);
-    let partition = Partition {
-        n_train: split.train.len(),
-        n_validation: split.validation.len(),
-        n_test: test_rows.len(),
+    let gaps = sources.gaps(config.missing)?;
+    let mut parts = [split.train, split.validation, split.test];
+    parts.iter_mut().for_each(|rows| rows.retain(|&row| !gaps[row]));
+    check_parts(&parts, &sources.targets)?;
+    let [n_train, n_validation, n_test] = [0, 1, 2].map(|part| parts[part].len());
+    let partition = Partition { n_train, n_validation, n_test };
+    let targets = sources.targets.select(&parts.concat());
+    let mut notes = sources.duplicates(&parts);
+    let (features, preprocessor) = match sources.images {
+        true => {
+            let mut matrix = sources.gather(&parts);
+            let names = sources.names.clone();
+            let shape = &loaded.train.shape;
+            let fitted = Preprocessor::fit_images(&mut matrix, n_train, shape, names, config)?;
+            (matrix, fitted)
+        }
+        false => sources.columns(&parts, split_config, config, seed.child("preprocess"))?,
     };
-    let names = train.feature_names.clone();
-    let preprocessor =
-        Preprocessor::fit(&mut features, partition.n_train, &train.shape, names, config)?;
-    let kept = preprocessor.kept_columns();
-    let shape = match kept.len() == train.n_features() {
-        true => train.shape.clone(),
-        false => SampleShape::Vector { len: kept.len() },
-    };
-    let feature_names = kept.iter().map(|&i| train.feature_names[i].clone()).collect();
-    let targets = gather_targets(&pieces);
+    notes.extend(preprocessor.left_out());
+    let (shape, feature_names) = (preprocessor.shape(), preprocessor.output_names());
     let samples = Samples { features, targets, partition, shape, feature_names };
-    Ok(Prepared { samples, preprocessor, notes: Vec::new() })
+    Ok(Prepared { samples, preprocessor, notes })
+}
+
+/// The rows of both tables, those of training first.
+struct Sources<'a> {
+    tables: Vec<&'a Table>,
+    n_train: usize,
+    names: &'a Vec<String>,
+    targets: Cow<'a, Targets>,
+    /// Whether the features are one matrix whose columns are pixels.
+    images: bool,
+}
+
+impl<'a> Sources<'a> {
+    fn of(loaded: &'a Loaded) -> Result<Self, Error> {
+        let Loaded { train, test, .. } = loaded;
+        check_table(train, "the training table")?;
+        let mut targets = Cow::Borrowed(&train.targets);
+        if let Some(test) = test {
+            check_table(test, "the test table")?;
+            append(targets.to_mut(), &test.targets);
+        }
+        let is_image = matches!(train.shape, hourglass_core::SampleShape::Image { .. });
+        Ok(Sources {
+            tables: [Some(train), test.as_ref()].into_iter().flatten().collect(),
+            n_train: train.n_rows(),
+            names: &train.feature_names,
+            targets,
+            images: is_image && !matches!(train.features, Features::Columns(_)),
+        })
+    }
+
+    fn n_rows(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// The table of a row and its row there.
+    fn at(&self, row: usize) -> (usize, usize) {
+        if row < self.n_train { (0, row) } else { (1, row - self.n_train) }
+    }
+
+    /// Which rows belong together, as a number for each.
+    fn together(&self, config: &SplitConfig) -> Result<Option<Vec<f64>>, Error> {
+        let Some((name, field)) = config.column() else { return Ok(None) };
+        let Some(at) = self.names.iter().position(|known| known == name) else {
+            let hint = nearest(name, self.names.iter().map(String::as_str));
+            return Err(Error::config(field, format!("names no feature column `{name}`"), hint));
+        };
+        let mut column: Option<Column> = None;
+        for table in &self.tables {
+            let Features::Columns(columns) = &table.features else {
+                let problem = "needs a table with named columns";
+                return Err(Error::config(field, problem, "delete it"));
+            };
+            match &mut column {
+                None => column = Some(columns[at].clone()),
+                Some(column) => column.append(&columns[at]),
+            }
+        }
+        let Some(column) = column else { return Ok(None) };
+        if let Some(row) = (0..column.len()).find(|&row| column.is_missing(row)) {
+            let problem = format!("names `{name}`, which is missing in row {}", row + 1);
+            let hint = "complete the row, or leave it out by `data.filter`";
+            return Err(Error::config(field, problem, hint));
+        }
+        let numbers = match (&column, &config.by) {
+            (Column::Numbers(values) | Column::Dates(values), _) => values.clone(),
+            (_, SplitBy::Time { .. }) => {
+                let problem = format!("names `{name}`, which is {}", column.kind());
+                let hint = "name a column of dates or numbers";
+                return Err(Error::config(field, problem, hint));
+            }
+            _ => (0..column.len()).map(|row| column.identity(row) as f64).collect(),
+        };
+        Ok(Some(numbers))
+    }
+
+    /// Which rows are left out for a missing value; looks at every value once.
+    fn gaps(&self, missing: Missing) -> Result<Vec<bool>, Error> {
+        let mut dropped = vec![false; self.n_rows()];
+        for (number, table) in self.tables.iter().enumerate() {
+            let name = ["training", "test"][number];
+            let before = if number == 0 { 0 } else { self.n_train };
+            let found = Gaps::find(table, name)?;
+            match (found.first, missing) {
+                (Some((row, column)), Missing::Error) => {
+                    return Err(Error::MissingValues {
+                        table: name,
+                        row: row + 1,
+                        column: table.feature_names[column].clone(),
+                        n_missing: found.n_missing,
+                        n_rows: found.rows.iter().filter(|&&missing| missing).count(),
+                    });
+                }
+                (_, Missing::DropRows) => {
+                    dropped[before..before + found.rows.len()].copy_from_slice(&found.rows);
+                }
+                _ => {}
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// How many rows of the later parts stand in the training part, too, in words.
+    fn duplicates(&self, parts: &[Vec<usize>; 3]) -> Vec<String> {
+        let mut seen: HashMap<u128, u32> = HashMap::new();
+        for &row in &parts[0] {
+            *seen.entry(self.print(row)).or_default() += 1;
+        }
+        let mut notes = Vec::new();
+        for (rows, part) in [(&parts[1], "validation"), (&parts[2], "test")] {
+            let n = rows.iter().filter(|&&row| seen.contains_key(&self.print(row))).count();
+            if n > 0 {
+                let n_rows = rows.len();
+                notes.push(format!(
+                    "{n} of {n_rows} {part} rows have the very features of a training row"
+                ));
+            }
+        }
+        notes
+    }
+
+    /// A hash of the features of a row: the same for equal rows, of whichever table.
+    fn print(&self, row: usize) -> u128 {
+        let (number, row) = self.at(row);
+        let mut hasher = blake3::Hasher::new();
+        match &self.tables[number].features {
+            Features::Bytes(bytes) => {
+                hasher.update(&bytes.row(row).iter().copied().collect::<Vec<u8>>());
+            }
+            Features::Floats(floats) => {
+                let bytes: Vec<u8> =
+                    floats.row(row).iter().flat_map(|value| (value + 0.0).to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
+            Features::Columns(columns) => {
+                let mut bytes = Vec::with_capacity(8 * columns.len());
+                for column in columns {
+                    match column {
+                        // The codes of two tables differ, their texts don't.
+                        Column::Levels(levels) => {
+                            let text = levels.get(row).unwrap_or("\0");
+                            bytes.extend((text.len() as u32).to_le_bytes());
+                            bytes.extend(text.as_bytes());
+                        }
+                        other => bytes.extend(other.identity(row).to_le_bytes()),
+                    }
+                }
+                hasher.update(&bytes);
+            }
+        }
+        let hash = hasher.finalize();
+        u128::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+    }
+
+    /// The rows of all parts as one matrix, as they are.
+    fn gather(&self, parts: &[Vec<usize>; 3]) -> Matrix {
+        let n_samples = parts.iter().map(Vec::len).sum();
+        let mut matrix = Matrix::zeros((n_samples, self.names.len()));
+        for (mut target, &row) in matrix.axis_iter_mut(Axis(0)).zip(parts.iter().flatten()) {
+            let target = target.as_slice_mut().expect("a row of a row-major matrix is contiguous");
+            let (number, row) = self.at(row);
+            self.tables[number].features.copy_row(row, target);
+        }
+        matrix
+    }
+
+    /// Fits on the columns of the training rows and treats all rows.
+    fn columns(
+        &self,
+        parts: &[Vec<usize>; 3],
+        split_config: &SplitConfig,
+        config: &PreprocessConfig,
+        seed: Seed,
+    ) -> Result<(Matrix, Preprocessor), Error> {
+        let columns: Vec<Cow<'_, [Column]>> = self
+            .tables
+            .iter()
+            .map(|table| match &table.features {
+                Features::Columns(columns) => Cow::Borrowed(columns.as_slice()),
+                matrix => Cow::Owned(matrix.to_columns()),
+            })
+            .collect();
+        // What says which rows belong together is no feature.
+        let apart = split_config.column().map(|(name, _)| name);
+        let features: Vec<usize> =
+            (0..self.names.len()).filter(|&at| apart != Some(self.names[at].as_str())).collect();
+        let names: Vec<String> = features.iter().map(|&at| self.names[at].clone()).collect();
+        if names.is_empty() {
+            let what = "the table without the column that `split.by` names".to_owned();
+            let hint = "is it the right file?";
+            return Err(Error::Empty { what, missing: "feature column", hint });
+        }
+        let train_rows: Vec<Vec<usize>> = self.by_table(&parts[0]);
+        let pick = |&at: &usize| {
+            let mut picked = columns[0][at].select(&train_rows[0]);
+            if let Some(rows) = train_rows.get(1).filter(|rows| !rows.is_empty()) {
+                picked.append(&columns[1][at].select(rows));
+            }
+            picked
+        };
+        let train: Vec<Column> = features.iter().map(pick).collect();
+        let targets = self.targets.select(&train_rows_in_order(&train_rows, self.n_train));
+        let (fitted, out_of_fold) =
+            Preprocessor::fit_columns(&names, &train, &targets, config, seed)?;
+        drop(train);
+        let mut matrix = Matrix::zeros((parts.iter().map(Vec::len).sum(), fitted.n_outputs()));
+        let mut start = 0;
+        for rows in parts {
+            // Rows ascend, so those of the first table stand in front.
+            for (number, rows) in self.by_table(rows).into_iter().enumerate() {
+                let end = start + rows.len();
+                let out = matrix.slice_mut(s![start..end, ..]);
+                fitted.transform_into(self.names, &columns[number], &rows, out)?;
+                start = end;
+            }
+        }
+        fitted.put_out_of_fold(&mut matrix, &out_of_fold);
+        Ok((matrix, fitted))
+    }
+
+    /// Rows of a part by table, in each with their numbers there.
+    fn by_table(&self, rows: &[usize]) -> Vec<Vec<usize>> {
+        let mut tables = vec![Vec::new(); self.tables.len()];
+        for &row in rows {
+            let (number, row) = self.at(row);
+            tables[number].push(row);
+        }
+        tables
+    }
+}
+
+/// The rows that `by_table` has taken apart, with their numbers among all.
+fn train_rows_in_order(tables: &[Vec<usize>], n_train: usize) -> Vec<usize> {
+    let numbered = tables.iter().enumerate();
+    numbered.flat_map(|(number, rows)| rows.iter().map(move |row| row + number * n_train)).collect()
+}
+
+fn append(targets: &mut Targets, more: &Targets) {
+    match (targets, more) {
+        (Targets::Classes { ids, .. }, Targets::Classes { ids: more, .. }) => ids.extend(more),
+        (Targets::Values(values), Targets::Values(more)) => values.extend(more),
+        _ => unreachable!("both tables of a source have the same kind of target"),
+    }
 }
 
 fn check_table(table: &Table, what: &str) -> Result<(), Error> {
@@ -106,51 +351,63 @@ fn check_classes(targets: &Targets) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which rows of a table are left out for a missing value.
+/// Where a table has gaps.
 struct Gaps {
-    dropped: Vec<bool>,
+    /// Whether each row has one.
+    rows: Vec<bool>,
+    /// Row and column of the first.
+    first: Option<(usize, usize)>,
+    n_missing: usize,
 }
 
 impl Gaps {
-    /// Looks at every value once.
-    fn find(table: &Table, name: &'static str, missing: Missing) -> Result<Self, Error> {
-        let mut dropped = vec![false; table.n_rows()];
-        let Features::Floats(floats) = &table.features else { return Ok(Gaps { dropped }) };
-        let mut first = None;
-        let mut n_missing = 0;
-        for (row, values) in floats.rows().into_iter().enumerate() {
-            for (column, value) in values.iter().enumerate() {
-                if value.is_infinite() {
-                    let column = table.feature_names[column].clone();
-                    return Err(Error::Infinite { table: name, row: row + 1, column });
+    fn find(table: &Table, name: &'static str) -> Result<Self, Error> {
+        let mut gaps = Gaps { rows: vec![false; table.n_rows()], first: None, n_missing: 0 };
+        let mut infinite: Option<(usize, usize)> = None;
+        let mut note = |at: (usize, usize), is_missing: bool, is_infinite: bool| {
+            if is_missing {
+                gaps.rows[at.0] = true;
+                gaps.n_missing += 1;
+                gaps.first = Some(gaps.first.map_or(at, |first| first.min(at)));
+            }
+            if is_infinite {
+                infinite = Some(infinite.map_or(at, |first| first.min(at)));
+            }
+        };
+        match &table.features {
+            Features::Bytes(_) => {}
+            Features::Floats(floats) => {
+                for (at, value) in floats.indexed_iter().filter(|(_, value)| !value.is_finite()) {
+                    note(at, value.is_nan(), value.is_infinite());
                 }
-                if value.is_nan() {
-                    first.get_or_insert((row, column));
-                    n_missing += 1;
-                    dropped[row] = true;
+            }
+            Features::Columns(columns) => {
+                for (at, column) in columns.iter().enumerate() {
+                    match column {
+                        Column::Numbers(values) | Column::Dates(values) => {
+                            let odd = values.iter().enumerate().filter(|(_, v)| !v.is_finite());
+                            odd.for_each(|(row, v)| note((row, at), v.is_nan(), v.is_infinite()));
+                        }
+                        other => (0..other.len())
+                            .filter(|&row| other.is_missing(row))
+                            .for_each(|row| note((row, at), true, false)),
+                    }
                 }
             }
         }
-        match (first, missing) {
-            (Some((row, column)), Missing::Error) => Err(Error::MissingValues {
-                table: name,
-                row: row + 1,
-                column: table.feature_names[column].clone(),
-                n_missing,
-                n_rows: dropped.iter().filter(|&&dropped| dropped).count(),
-            }),
-            (_, Missing::Fill(_)) => Ok(Gaps { dropped: vec![false; table.n_rows()] }),
-            _ => Ok(Gaps { dropped }),
+        match infinite {
+            None => Ok(gaps),
+            Some((row, column)) => {
+                let column = table.feature_names[column].clone();
+                Err(Error::Infinite { table: name, row: row + 1, column })
+            }
         }
     }
 }
 
-/// Rows of a table that make up a part.
-type Piece<'a> = (&'a Table, &'a Vec<usize>);
-
 /// Dropping rows may empty a part, or take the last row of a class.
-fn check_parts(pieces: &[Piece<'_>; 3]) -> Result<(), Error> {
-    for ((_, rows), part) in pieces.iter().zip(["training", "validation", "test"]) {
+fn check_parts(parts: &[Vec<usize>; 3], targets: &Targets) -> Result<(), Error> {
+    for (rows, part) in parts.iter().zip(["training", "validation", "test"]) {
         if rows.is_empty() {
             return Err(Error::Empty {
                 what: format!("the {part} part"),
@@ -159,49 +416,24 @@ fn check_parts(pieces: &[Piece<'_>; 3]) -> Result<(), Error> {
             });
         }
     }
-    let (table, rows) = pieces[0];
-    let Targets::Classes { ids, names } = &table.targets else { return Ok(()) };
+    let Targets::Classes { ids, names } = targets else { return Ok(()) };
     let mut counts = vec![0; names.len()];
-    rows.iter().for_each(|&row| counts[ids[row] as usize] += 1);
+    parts[0].iter().for_each(|&row| counts[ids[row] as usize] += 1);
     match counts.iter().position(|&count| count == 0) {
         None => Ok(()),
         Some(class) => Err(Error::ClassLeftOut {
             class: names[class].clone(),
             n_rows: ids.iter().filter(|&&id| id as usize == class).count(),
             part: "training",
-            hint: "fill missing values instead of dropping their rows, or drop the class",
+            hint: "fill missing values instead of dropping their rows, leave the class out by \
+                   `data.filter`, or split otherwise",
         }),
     }
 }
 
-fn gather(pieces: &[Piece<'_>; 3]) -> Matrix {
-    let n_samples = pieces.iter().map(|(_, rows)| rows.len()).sum();
-    let mut matrix = Matrix::zeros((n_samples, pieces[0].0.n_features()));
-    let rows = pieces.iter().flat_map(|(table, rows)| rows.iter().map(move |&row| (table, row)));
-    for (mut target, (table, row)) in matrix.axis_iter_mut(Axis(0)).zip(rows) {
-        let target = target.as_slice_mut().expect("a row of a row-major matrix is contiguous");
-        table.features.copy_row(row, target);
-    }
-    matrix
-}
-
-fn gather_targets(pieces: &[Piece<'_>; 3]) -> Targets {
-    let parts = pieces.iter().map(|(table, rows)| table.targets.select(rows));
-    let mut parts = parts.collect::<Vec<_>>().into_iter();
-    let mut whole = parts.next().expect("there are three pieces");
-    for part in parts {
-        match (&mut whole, part) {
-            (Targets::Classes { ids, .. }, Targets::Classes { ids: more, .. }) => ids.extend(more),
-            (Targets::Values(values), Targets::Values(more)) => values.extend(more),
-            _ => unreachable!("both tables of a source have the same kind of target"),
-        }
-    }
-    whole
-}
-
 #[cfg(test)]
 mod tests {
-    use hourglass_core::Part;
+    use hourglass_core::{Part, SampleShape};
     use ndarray::{Array2, array, s};
 
     use super::*;
@@ -249,8 +481,7 @@ mod tests {
     }
 
     fn run(loaded: &Loaded, missing: Missing) -> Result<(Samples, Preprocessor), Error> {
-        let config =
-            PreprocessConfig { missing, numeric: Numeric::Standard, drop_constant_columns: false };
+        let config = PreprocessConfig { missing, numeric: Numeric::Standard, ..Default::default() };
         let split = SplitConfig { validation: 0.2, ..SplitConfig::default() };
         prepare(loaded, &split, &config, Seed::new(1), 0)
             .map(|prepared| (prepared.samples, prepared.preprocessor))
@@ -298,9 +529,11 @@ mod tests {
             let (samples, fitted) = run(&original, missing).unwrap();
             let train = samples.part(Part::Train).column(0).len();
             let raw = |row: usize| {
-                let mut rows = samples.features.slice(s![row..row + 1, ..]).to_owned();
-                fitted.inverse(&mut rows).unwrap();
-                (rows[[0, 0]] / 10.0).round() as usize
+                let rows = samples.features.slice(s![row..row + 1, ..]).to_owned();
+                let Some(Column::Numbers(first)) = &fitted.inverse(&rows).unwrap()[0] else {
+                    unreachable!()
+                };
+                (first[0] / 10.0).round() as usize
             };
             for row in 0..samples.features.nrows() {
                 for value in [1e6, NAN] {
@@ -339,16 +572,14 @@ mod tests {
         let mut train = counting(60, 3);
         train.shape = SampleShape::Image { channels: 1, height: 1, width: 2 };
         (0..60).for_each(|row| set(&mut train, (row, 0), 4.0));
-        let config = PreprocessConfig { drop_constant_columns: true, ..Default::default() };
+        let config = PreprocessConfig { drop_constant_columns: Some(true), ..Default::default() };
         let split = SplitConfig::default();
         let Prepared { samples, preprocessor: fitted, .. } =
             prepare(&loaded(train, None), &split, &config, Seed::new(1), 0).unwrap();
         assert_eq!(samples.shape, SampleShape::Vector { len: 1 });
         assert_eq!(samples.feature_names, ["x1"]);
-        assert_eq!(fitted.kept_columns(), [1]);
-        let mut rows = samples.features.slice(s![..1, ..]).to_owned();
-        fitted.inverse(&mut rows).unwrap();
-        assert_eq!(rows[[0, 0]], 4.0);
+        let rows = samples.features.slice(s![..1, ..]).to_owned();
+        assert_eq!(fitted.inverse(&rows).unwrap()[0], Some(Column::Numbers(vec![4.0])));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use hourglass_core::Interrupt;
 
 use crate::catalog::{Entry, Format};
-use crate::config::{CsvSource, IdxSource, ParquetSource};
+use crate::config::{CsvSource, IdxSource, TableFile};
 use crate::content::{self, Content};
 use crate::csv::Csv;
 use crate::error::Error;
-use crate::frame;
+use crate::frame::{self, Reading};
+use crate::parquet::TypedFormat;
 use crate::resolve::Found;
 use crate::table::{Loaded, Origin, Provenance, SourceFile, Table};
 
@@ -18,29 +19,48 @@ use crate::table::{Loaded, Origin, Provenance, SourceFile, Table};
 pub(crate) fn catalog(
     entry: &Entry,
     found: &Found,
+    reading: &Reading,
     interrupt: &Interrupt,
 ) -> Result<Loaded, Error> {
-    let Format::Idx { train_images, train_labels, test_images, test_labels } = &entry.format;
+    let at = |name: &Path| {
+        let at = entry.files.iter().position(|file| Path::new(&file.name) == name);
+        at.expect("a test compares the format's files with the entry's")
+    };
     let mut files = Vec::new();
-    let mut read = |name: &String| {
+    let mut read = |path: &Path| {
         if interrupt.is_raised() {
             return Err(Error::Interrupted { what: format!("reading {}", entry.name) });
         }
-        let at = entry.files.iter().position(|file| file.name == *name);
-        let at = at.expect("a test compares the format's files with the entry's");
-        let path = &found.files[at];
-        let content = content::read(path, entry.files[at].checksum().as_ref())?;
+        let file = found.files.iter().position(|found| found == path);
+        let checksum = file.and_then(|file| entry.files[file].checksum());
+        let content = content::read(path, checksum.as_ref())?;
         files.push(content.file.clone());
-        Ok((content, path.as_path()))
+        Ok(content)
     };
-    let mut class_of = [None; 256];
-    (0..entry.classes.len()).zip(0..).for_each(|(label, class)| class_of[label] = Some(class));
-    let mut part = |images, labels| {
-        let (images, labels) = (read(images)?, read(labels)?);
-        idx_table(images, labels, &class_of, &entry.classes)
+    let (train, test) = match &entry.format {
+        Format::Idx { train_images, train_labels, test_images, test_labels } => {
+            let mut class_of = [None; 256];
+            (0..entry.classes.len()).zip(0..).for_each(|(label, id)| class_of[label] = Some(id));
+            let mut part = |images: &String, labels: &String| {
+                let path = |name: &String| found.files[at(Path::new(name))].as_path();
+                let (images, labels) = (path(images), path(labels));
+                let (pixels, classes) = ((read(images)?, images), (read(labels)?, labels));
+                idx_table(pixels, classes, &class_of, &entry.classes)
+            };
+            (part(train_images, train_labels)?, Some(part(test_images, test_labels)?))
+        }
+        Format::Csv(csv) => {
+            let path = |name: &PathBuf| found.files[at(name)].clone();
+            let source = CsvSource {
+                path: path(&csv.path),
+                test_path: csv.test_path.as_ref().map(path),
+                target_path: csv.target_path.as_ref().map(path),
+                test_target_path: csv.test_target_path.as_ref().map(path),
+                ..csv.clone()
+            };
+            csv_tables(&source, "data", &entry.reading(reading), &mut read)?
+        }
     };
-    let train = part(train_images, train_labels)?;
-    let test = part(test_images, test_labels)?;
     let folder = found.files[0].parent().unwrap_or(Path::new("."));
     tracing::info!(folder = %folder.display(), "files found");
     // No path: the report says the same wherever the data lies.
@@ -57,7 +77,7 @@ pub(crate) fn catalog(
         licence: Some(entry.licence.clone()),
         citation: Some(entry.citation.clone()),
     };
-    Ok(Loaded { train, test: Some(test), provenance })
+    Ok(Loaded { train, test, provenance })
 }
 
 fn idx_table(
@@ -117,59 +137,77 @@ pub(crate) fn idx(source: &IdxSource) -> Result<Loaded, Error> {
 }
 
 /// Reads CSV files.
-pub(crate) fn csv(source: &CsvSource) -> Result<Loaded, Error> {
-    let roles = frame::Roles {
-        target_field: "data.csv.target",
-        drop_field: "data.csv.drop_columns",
-        target: &source.target,
-        drop_columns: &source.drop_columns,
-        missing: &source.missing,
-    };
-    tables(&source.path, source.test_path.as_ref(), &roles, |path| {
+pub(crate) fn csv(source: &CsvSource, reading: &Reading) -> Result<Loaded, Error> {
+    let mut files = Vec::new();
+    let mut read = |path: &Path| {
         let content = content::read(path, None)?;
-        let file = content.file.clone();
-        let Csv { frame, lines } = crate::csv::parse(content, path, source)?;
-        Ok((frame::Source { frame, path, lines: Some(lines) }, file))
-    })
-}
-
-/// Reads Parquet files.
-pub(crate) fn parquet(source: &ParquetSource) -> Result<Loaded, Error> {
-    let roles = frame::Roles {
-        target_field: "data.parquet.target",
-        drop_field: "data.parquet.drop_columns",
-        target: &source.target,
-        drop_columns: &source.drop_columns,
-        missing: &[],
+        files.push(content.file.clone());
+        Ok(content)
     };
-    tables(&source.path, source.test_path.as_ref(), &roles, |path| {
-        let file = content::read(path, None)?.file;
-        Ok((frame::Source { frame: crate::parquet::read(path)?, path, lines: None }, file))
-    })
-}
-
-fn tables<'a>(
-    path: &'a Path,
-    test_path: Option<&'a PathBuf>,
-    roles: &frame::Roles<'_>,
-    read: impl Fn(&'a Path) -> Result<(frame::Source<'a>, SourceFile), Error>,
-) -> Result<Loaded, Error> {
-    let (train, file) = read(path)?;
-    let mut files = vec![file];
-    let test = match test_path {
-        None => None,
-        Some(path) => {
-            let (test, file) = read(path)?;
-            files.push(file);
-            Some(test)
-        }
-    };
-    let (train, test) = frame::tables(&train, test.as_ref(), roles)?;
-    let provenance = file_provenance(path, &train, test.as_ref(), files);
+    let (train, test) = csv_tables(source, "data.csv", reading, &mut read)?;
+    let provenance = file_provenance(&source.path, &train, test.as_ref(), files);
     Ok(Loaded { train, test, provenance })
 }
 
-fn file_provenance(
+fn csv_tables(
+    source: &CsvSource,
+    section: &str,
+    reading: &Reading,
+    read: &mut dyn FnMut(&Path) -> Result<Content, Error>,
+) -> Result<(Table, Option<Table>), Error> {
+    let mut part = |path, targets: Option<&PathBuf>| {
+        let mut csv = crate::csv::parse(read(path)?, path, source)?;
+        if let Some(targets) = targets {
+            crate::csv::add_targets(&mut csv, read(targets)?, targets, source)?;
+        }
+        let Csv { frame, lines } = csv;
+        Ok(frame::Source { frame, path, lines: Some(lines), before: 0 })
+    };
+    let train = part(&source.path, source.target_path.as_ref())?;
+    let test = match &source.test_path {
+        Some(path) => Some(part(path, source.test_target_path.as_ref())?),
+        None => None,
+    };
+    let roles = frame::Roles {
+        section,
+        target: &source.target,
+        task: source.task,
+        drop_columns: &source.drop_columns,
+        missing: &source.missing,
+        strip_target: source.strip_target.as_deref(),
+        reading,
+    };
+    frame::tables(train, test, &roles)
+}
+
+/// Reads files whose columns have types of their own.
+pub(crate) fn typed(
+    source: &TableFile,
+    format: TypedFormat,
+    reading: &Reading,
+) -> Result<Loaded, Error> {
+    let mut files = Vec::new();
+    let mut part = |path| {
+        files.push(content::fingerprint(path)?);
+        Ok(frame::Source { frame: format.read(path)?, path, lines: None, before: 0 })
+    };
+    let train = part(source.path.as_path())?;
+    let test = source.test_path.as_ref().map(|path| part(path)).transpose()?;
+    let roles = frame::Roles {
+        section: format.section(),
+        target: &source.target,
+        task: source.task,
+        drop_columns: &source.drop_columns,
+        missing: &source.missing,
+        strip_target: None,
+        reading,
+    };
+    let (train, test) = frame::tables(train, test, &roles)?;
+    let provenance = file_provenance(&source.path, &train, test.as_ref(), files);
+    Ok(Loaded { train, test, provenance })
+}
+
+pub(crate) fn file_provenance(
     path: &Path,
     train: &Table,
     test: Option<&Table>,
@@ -177,13 +215,16 @@ fn file_provenance(
 ) -> Provenance {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let and_test = test.map_or(String::new(), |test| format!(" and {} test rows", test.n_rows()));
-    let n_classes = train.targets.class_names().map_or(0, <[String]>::len);
+    let predicted = match train.targets.class_names() {
+        Some(names) => format!("{} classes", names.len()),
+        None => "a number to predict".to_owned(),
+    };
     Provenance {
         dataset: stem.unwrap_or_default(),
         origin: Origin::File,
         fallback: None,
         sentence: format!(
-            "{} rows{and_test} with {} features and {n_classes} classes, read from `{}`",
+            "{} rows{and_test} with {} features and {predicted}, read from `{}`",
             train.n_rows(),
             train.n_features(),
             path.file_name().unwrap_or_default().display()

@@ -1,27 +1,31 @@
 //! Which data a `[data]` table means on this machine: local files, a download, or the fallback. It
 //! reads none of it; `read.rs` does.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use hourglass_core::{Interrupt, Progress, Seed};
 
 use crate::catalog::{Checksum, DataFile, Entry, find};
 use crate::config::{
-    Builtin, CsvSource, DataConfig, IdxSource, Locations, OfflineConfig, ParquetSource,
-    SyntheticSource,
+    ArrayFile, Builtin, CsvSource, DataConfig, IdxSource, ImageFolderSource, Locations,
+    NumpySource, OfflineConfig, SyntheticSource, TableFile,
 };
 use crate::download::{Patience, obtain};
 use crate::error::Error;
+use crate::frame::Reading;
+use crate::parquet::TypedFormat;
 use crate::table::{Loaded, Origin};
-use crate::{builtin, read, synthetic};
+use crate::{builtin, image_folder, numpy, read, synthetic};
 
 /// Written into every fingerprint; raise it when the same bytes are read differently.
-const READER_VERSION: &str = "hourglass-data 1";
+const READER_VERSION: &str = "hourglass-data 2";
 
 /// A source that is at hand: what to fingerprint and what to load.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     source: Source,
+    reading: Reading,
     fallback: Option<String>,
 }
 
@@ -31,7 +35,9 @@ enum Source {
     Catalog { entry: Box<Entry>, found: Found },
     Idx(IdxSource),
     Csv(CsvSource),
-    Parquet(ParquetSource),
+    Typed(TypedFormat, TableFile),
+    Numpy(NumpySource),
+    ImageFolder(ImageFolderSource, Vec<PathBuf>),
     Synthetic(SyntheticSource),
     Builtin(Builtin),
 }
@@ -121,9 +127,15 @@ fn settle(
 ) -> Result<Resolved, Error> {
     config.check()?;
     let at = |path: &PathBuf| base.join(path);
+    let typed = |format, file: &TableFile| {
+        let (path, test_path) = (at(&file.path), file.test_path.as_ref().map(at));
+        Source::Typed(format, TableFile { path, test_path, ..file.clone() })
+    };
+    let reading = Reading::of(config);
     let source = match config {
         DataConfig { catalog: Some(catalog), .. } => {
-            return settle_catalog(find(&catalog.name)?, config.offline.as_ref(), obtain);
+            let entry = find(&catalog.name)?.with_task(catalog.task);
+            return settle_catalog(entry, reading, config.offline.as_ref(), obtain);
         }
         DataConfig { idx: Some(idx), .. } => Source::Idx(IdxSource {
             train_images: at(&idx.train_images),
@@ -134,29 +146,49 @@ fn settle(
         DataConfig { csv: Some(csv), .. } => Source::Csv(CsvSource {
             path: at(&csv.path),
             test_path: csv.test_path.as_ref().map(at),
+            target_path: csv.target_path.as_ref().map(at),
+            test_target_path: csv.test_target_path.as_ref().map(at),
             ..csv.clone()
         }),
-        DataConfig { parquet: Some(parquet), .. } => Source::Parquet(ParquetSource {
-            path: at(&parquet.path),
-            test_path: parquet.test_path.as_ref().map(at),
-            ..parquet.clone()
-        }),
+        DataConfig { parquet: Some(file), .. } => typed(TypedFormat::Parquet, file),
+        DataConfig { arrow: Some(file), .. } => typed(TypedFormat::Arrow, file),
+        DataConfig { numpy: Some(numpy), .. } => {
+            let at = |file: &ArrayFile| ArrayFile { path: at(&file.path), ..file.clone() };
+            Source::Numpy(NumpySource {
+                features: at(&numpy.features),
+                targets: at(&numpy.targets),
+                test_features: numpy.test_features.as_ref().map(at),
+                test_targets: numpy.test_targets.as_ref().map(at),
+                task: numpy.task,
+            })
+        }
+        DataConfig { image_folder: Some(folder), .. } => {
+            let folder = ImageFolderSource {
+                path: at(&folder.path),
+                test_path: folder.test_path.as_ref().map(at),
+                ..folder.clone()
+            };
+            let files = image_folder::files(&folder)?;
+            Source::ImageFolder(folder, files)
+        }
         DataConfig { synthetic: Some(synthetic), .. } => Source::Synthetic(synthetic.clone()),
         DataConfig { builtin: Some(builtin), .. } => Source::Builtin(builtin.dataset),
         _ => unreachable!("`check` has made sure that there is a source"),
     };
-    Ok(Resolved { source, fallback: None })
+    Ok(Resolved { source, reading, fallback: None })
 }
 
 pub(crate) fn settle_catalog(
     entry: Entry,
+    reading: Reading,
     offline: Option<&OfflineConfig>,
     obtain: impl FnOnce(&Entry) -> Result<Found, Error>,
 ) -> Result<Resolved, Error> {
     let error = match obtain(&entry) {
         Ok(found) => {
             let entry = Box::new(entry);
-            return Ok(Resolved { source: Source::Catalog { entry, found }, fallback: None });
+            let source = Source::Catalog { entry, found };
+            return Ok(Resolved { source, reading, fallback: None });
         }
         Err(error) => error,
     };
@@ -165,7 +197,8 @@ pub(crate) fn settle_catalog(
         Some(builtin) if out_of_reach => {
             let said = error.to_string();
             let reason = said.split("\nhint:").next().unwrap_or(&said).to_owned();
-            Ok(Resolved { source: Source::Builtin(builtin.dataset), fallback: Some(reason) })
+            let source = Source::Builtin(builtin.dataset);
+            Ok(Resolved { source, reading: Reading::default(), fallback: Some(reason) })
         }
         _ => Err(error),
     }
@@ -176,7 +209,7 @@ pub(crate) fn settle_catalog(
 pub(crate) fn find_files(entry: &Entry, locations: &Locations) -> Vec<Option<PathBuf>> {
     let dirs = || locations.data_dirs.iter().chain([&locations.download_dir]);
     let folders: Vec<PathBuf> =
-        dirs().map(|dir| dir.join(&entry.name)).chain(dirs().cloned()).collect();
+        dirs().map(|dir| dir.join(entry.folder())).chain(dirs().cloned()).collect();
     let find = |file: &DataFile| {
         let packed = format!("{}.gz", file.name);
         // Where only the gzip file's checksum is known, a plain file can't be verified.
@@ -204,6 +237,10 @@ pub(crate) fn not_here(entry: &Entry, file: &DataFile, locations: &Locations) ->
         dataset: entry.name.clone(),
         file: file.name.clone(),
         searched: searched.join(", "),
+        how: match &entry.how_to_get {
+            Some(how) => format!("it is not published in this form: {how}"),
+            None => format!("or allow the download (`data download {}`)", entry.name),
+        },
     }
 }
 
@@ -235,13 +272,35 @@ impl Resolved {
             // The content counts, not where it lies.
             Source::Csv(csv) => {
                 add("csv");
+                let (target_path, test_target_path) = (None, None);
                 let (path, test_path) = (PathBuf::new(), None);
-                add(&json(&CsvSource { path, test_path, ..csv.clone() }));
+                let source =
+                    CsvSource { path, test_path, target_path, test_target_path, ..csv.clone() };
+                add(&json(&source));
+                add(&csv.target_path.is_some().to_string());
             }
-            Source::Parquet(parquet) => {
-                add("parquet");
+            Source::Typed(format, file) => {
+                add(format.section());
                 let (path, test_path) = (PathBuf::new(), None);
-                add(&json(&ParquetSource { path, test_path, ..parquet.clone() }));
+                add(&json(&TableFile { path, test_path, ..file.clone() }));
+            }
+            Source::Numpy(numpy) => {
+                add("numpy");
+                let files = numpy.files();
+                add(&json(&files.iter().map(|file| &file.array).collect::<Vec<_>>()));
+                add(&json(&numpy.task));
+            }
+            Source::ImageFolder(folder, files) => {
+                add("image_folder");
+                add(&json(&(folder.colour, folder.size)));
+                for file in files {
+                    let root = match &folder.test_path {
+                        Some(test) if file.starts_with(test) => test,
+                        _ => &folder.path,
+                    };
+                    add(&file.strip_prefix(root).unwrap_or(file).to_string_lossy());
+                    add(&(root == &folder.path).to_string());
+                }
             }
             Source::Synthetic(synthetic) => {
                 add("synthetic");
@@ -253,10 +312,13 @@ impl Resolved {
                 add(&json(dataset));
             }
         }
+        add(&json(&self.reading));
         for path in self.files() {
             // Files are added by their hashes, so that no byte can wander from one to the next.
-            let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-            hasher.update(blake3::hash(&bytes).as_bytes());
+            let mut file = File::open(path).map_err(Error::io("read", path))?;
+            let mut of_file = blake3::Hasher::new();
+            std::io::copy(&mut file, &mut of_file).map_err(Error::io("read", path))?;
+            hasher.update(of_file.finalize().as_bytes());
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
@@ -267,10 +329,14 @@ impl Resolved {
     /// Those of the formats: damaged, truncated or mismatched files, with the place.
     pub fn load(&self, seed: Seed, interrupt: &Interrupt) -> Result<Loaded, Error> {
         let mut loaded = match &self.source {
-            Source::Catalog { entry, found } => read::catalog(entry, found, interrupt)?,
+            Source::Catalog { entry, found } => {
+                read::catalog(entry, found, &self.reading, interrupt)?
+            }
             Source::Idx(source) => read::idx(source)?,
-            Source::Csv(source) => read::csv(source)?,
-            Source::Parquet(source) => read::parquet(source)?,
+            Source::Csv(source) => read::csv(source, &self.reading)?,
+            Source::Typed(format, source) => read::typed(source, *format, &self.reading)?,
+            Source::Numpy(source) => numpy::load(source)?,
+            Source::ImageFolder(source, files) => image_folder::load(source, files, interrupt)?,
             Source::Synthetic(source) => {
                 let (train, provenance) = synthetic::load(source, seed);
                 Loaded { train, test: None, provenance }
@@ -294,8 +360,18 @@ impl Resolved {
                 let test = [test_images, test_labels].into_iter().flatten();
                 [train_images, train_labels].into_iter().chain(test).collect()
             }
-            Source::Csv(csv) => and_test(&csv.path, csv.test_path.as_ref()),
-            Source::Parquet(parquet) => and_test(&parquet.path, parquet.test_path.as_ref()),
+            Source::Csv(csv) => [
+                Some(&csv.path),
+                csv.target_path.as_ref(),
+                csv.test_path.as_ref(),
+                csv.test_target_path.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            Source::Typed(_, file) => and_test(&file.path, file.test_path.as_ref()),
+            Source::Numpy(numpy) => numpy.files().into_iter().map(|file| &file.path).collect(),
+            Source::ImageFolder(_, files) => files.iter().collect(),
             Source::Synthetic(_) | Source::Builtin(_) => Vec::new(),
         }
     }

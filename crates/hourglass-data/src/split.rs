@@ -1,6 +1,8 @@
-//! Which rows are fitted on, chosen on and judged on. It looks at targets, never at features.
+//! Which rows are fitted on, chosen on and judged on. It looks at targets and at the one column
+//! that says which rows belong together, never at features.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use hourglass_core::{Seed, Targets};
 use rand::seq::SliceRandom;
@@ -10,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// Share of the rows that become test rows where the source publishes none and the file is silent.
-const DEFAULT_TEST: f32 = 0.2;
+pub(crate) const DEFAULT_TEST: f32 = 0.2;
 
-/// How rows are divided. Splits are stratified: every class is divided in the same proportion.
+/// How rows are divided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", default)]
 pub struct SplitConfig {
@@ -22,16 +24,70 @@ pub struct SplitConfig {
     /// where absent. Only for sources without test rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<f32>,
-    /// Cross-validation: the rows are cut into this many folds, 2 or more, and each is the test part
-    /// once. Only for sources without test rows of their own.
+    /// Cross-validation: the rows are cut into this many folds, 2 or more, and each is the test
+    /// part once. Only for sources without test rows of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2))]
     pub folds: Option<usize>,
+    /// Which rows belong together. Default: `stratified`.
+    #[serde(skip_serializing_if = "is_stratified")]
+    pub by: SplitBy,
+    /// What becomes of the test rows that a source publishes. Default: `keep`.
+    #[serde(skip_serializing_if = "is_kept")]
+    pub published: Published,
+}
+
+/// Which rows belong together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum SplitBy {
+    /// Every class is divided in the same proportion; rows with a number to predict at random.
+    #[default]
+    Stratified,
+    /// At random, whatever the class.
+    Random,
+    /// All rows with the same value of a column go to the same part. The column is no feature then.
+    Group {
+        /// Name of the column, such as `patient`.
+        column: String,
+    },
+    /// The latest rows are tested on, those before them validated on; rows of the same time go to
+    /// the same part. Fold `i` of `n` is trained on the first `i` of `n + 1` spans of the rows and
+    /// tested on the next. The column is no feature then.
+    Time {
+        /// Name of the column: dates or numbers.
+        column: String,
+    },
+}
+
+/// What becomes of published test rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Published {
+    /// They are the test part.
+    #[default]
+    Keep,
+    /// They join the other rows, which are split anew.
+    Merge,
+}
+
+fn is_stratified(by: &SplitBy) -> bool {
+    *by == SplitBy::Stratified
+}
+
+fn is_kept(published: &Published) -> bool {
+    *published == Published::Keep
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        SplitConfig { validation: 0.1, test: None, folds: None }
+        SplitConfig {
+            validation: 0.1,
+            test: None,
+            folds: None,
+            by: SplitBy::Stratified,
+            published: Published::Keep,
+        }
     }
 }
 
@@ -44,41 +100,56 @@ impl SplitConfig {
     /// # Errors
     /// [`Error::Config`] for a fraction that isn't between 0 and 1, or a test fraction where the
     /// test rows are published; fewer than two folds, or folds beside a test fraction or published
-    /// test rows.
+    /// test rows; published rows to merge where none are.
     pub fn check(&self, publishes_test: bool) -> Result<(), Error> {
         fraction("split.validation", self.validation)?;
+        if self.published == Published::Merge && !publishes_test {
+            let problem = "is `merge`, but the source publishes no test rows";
+            return Err(Error::config("split.published", problem, "delete it"));
+        }
+        let fixed = self.keeps_published(publishes_test);
+        let hint = "delete it: published test rows are used as published; or set \
+                    `published = \"merge\"` to split all rows anew";
         if let Some(folds) = self.folds {
-            let (problem, hint) = match (folds, self.test, publishes_test) {
-                (0 | 1, ..) => (format!("is {folds}"), "use 2 or more; 5 and 10 are usual"),
-                (_, Some(_), _) => (
+            let (problem, hint) = match (folds, self.test) {
+                (0 | 1, _) => (format!("is {folds}"), "use 2 or more; 5 and 10 are usual"),
+                (_, Some(_)) => (
                     format!("is {folds} beside `split.test`"),
                     "delete one of them: with folds, each fold is the test part once",
                 ),
-                (.., true) => (
-                    format!("is {folds}, but the source comes with test rows of its own"),
-                    "delete it: published test rows are used as published",
-                ),
+                _ if fixed => {
+                    (format!("is {folds}, but the source comes with test rows of its own"), hint)
+                }
                 _ => return Ok(()),
             };
             return Err(Error::config("split.folds", problem, hint));
         }
         let Some(test) = self.test else { return Ok(()) };
         fraction("split.test", test)?;
-        if publishes_test {
-            return Err(Error::config(
-                "split.test",
-                format!("is {test}, but the source comes with test rows of its own"),
-                "delete it: published test rows are used as published",
-            ));
+        if fixed {
+            let problem = format!("is {test}, but the source comes with test rows of its own");
+            return Err(Error::config("split.test", problem, hint));
         }
         Ok(())
     }
-}
 
-impl SplitConfig {
     /// In how many ways the rows are divided: the number of folds, else 1.
     pub fn n_folds(&self) -> usize {
         self.folds.unwrap_or(1)
+    }
+
+    /// Whether published test rows are the test part.
+    pub fn keeps_published(&self, publishes_test: bool) -> bool {
+        publishes_test && self.published == Published::Keep
+    }
+
+    /// The column that says which rows belong together, and the key that names it.
+    pub(crate) fn column(&self) -> Option<(&str, &'static str)> {
+        match &self.by {
+            SplitBy::Stratified | SplitBy::Random => None,
+            SplitBy::Group { column } => Some((column, "split.by.group.column")),
+            SplitBy::Time { column } => Some((column, "split.by.time.column")),
+        }
     }
 }
 
@@ -98,33 +169,172 @@ pub(crate) struct Split {
     pub test: Vec<usize>,
 }
 
-/// Divides the rows of the training table.
+/// Divides rows. `together` holds a number for each row where `config.by` names a column: rows of
+/// one group share it, and later rows have a larger one. `is_fixed` says that the test rows are
+/// others than these.
 pub(crate) fn split(
     targets: &Targets,
+    together: Option<&[f64]>,
     config: &SplitConfig,
-    publishes_test: bool,
+    is_fixed: bool,
     seed: Seed,
     fold: usize,
 ) -> Result<Split, Error> {
-    config.check(publishes_test)?;
     assert!(fold < config.n_folds(), "fold {fold} of {}", config.n_folds());
     let seed = seed.child("split");
+    match (&config.by, together) {
+        (SplitBy::Time { .. }, Some(times)) => return by_time(times, config, is_fixed, fold),
+        (SplitBy::Group { .. }, Some(groups)) => {
+            return by_group(groups, config, is_fixed, seed, fold);
+        }
+        _ => {}
+    }
+    let strata = match config.by {
+        SplitBy::Random => &Targets::Values(vec![0.0; targets.len()]),
+        _ => targets,
+    };
     let all: Vec<usize> = (0..targets.len()).collect();
-    let (rest, test) = if publishes_test {
+    let (rest, test) = if is_fixed {
         (all, Vec::new())
     } else if let Some(folds) = config.folds {
-        set_fold_aside(targets, folds, fold, seed.child("folds"))?
+        set_fold_aside(strata, folds, fold, seed.child("folds"))?
     } else {
         let fraction = config.test.unwrap_or(DEFAULT_TEST);
-        set_aside(targets, all, fraction, ("split.test", "test"), seed.child("test"))?
+        set_aside(strata, all, fraction, ("split.test", "test"), seed.child("test"))?
     };
     let part = ("split.validation", "validation");
     let mut validation_seed = seed.child("validation");
     if config.folds.is_some() {
         validation_seed = validation_seed.nth(fold as u64);
     }
-    let (train, validation) = set_aside(targets, rest, config.validation, part, validation_seed)?;
+    let (train, validation) = set_aside(strata, rest, config.validation, part, validation_seed)?;
     Ok(Split { train, validation, test })
+}
+
+/// The latest rows are tested on, those before them validated on.
+fn by_time(
+    times: &[f64],
+    config: &SplitConfig,
+    is_fixed: bool,
+    fold: usize,
+) -> Result<Split, Error> {
+    let mut rows: Vec<usize> = (0..times.len()).collect();
+    rows.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    // A cut moves to the nearest place where the time changes; to an end where it never does.
+    let cut = |rows: &[usize], at: usize| {
+        let changes = (1..rows.len()).filter(|&i| times[rows[i]] != times[rows[i - 1]]);
+        changes.min_by_key(|i| i.abs_diff(at)).unwrap_or(rows.len())
+    };
+    let n_rows = rows.len();
+    let (fit, test) = match (is_fixed, config.folds) {
+        (true, _) => (n_rows, n_rows..n_rows),
+        (false, Some(folds)) => {
+            let edge = |span: usize| match span > folds {
+                true => n_rows,
+                false => cut(&rows, span * n_rows / (folds + 1)),
+            };
+            (edge(fold + 1), edge(fold + 1)..edge(fold + 2))
+        }
+        (false, None) => {
+            let share = f64::from(1.0 - config.test.unwrap_or(DEFAULT_TEST));
+            let edge = cut(&rows, (share * n_rows as f64).round() as usize);
+            (edge, edge..n_rows)
+        }
+    };
+    let kept = f64::from(1.0 - config.validation) * fit as f64;
+    let train = cut(&rows[..fit], kept.round() as usize);
+    let sorted = |rows: &[usize]| {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows
+    };
+    let split = Split {
+        train: sorted(&rows[..train]),
+        validation: sorted(&rows[train..fit]),
+        test: sorted(&rows[test]),
+    };
+    none_empty(split, config, is_fixed, n_rows)
+}
+
+/// Whole groups go to each part: in random order until the part is as large as asked for.
+fn by_group(
+    groups: &[f64],
+    config: &SplitConfig,
+    is_fixed: bool,
+    seed: Seed,
+    fold: usize,
+) -> Result<Split, Error> {
+    let n_rows = groups.len();
+    let mut members: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    groups
+        .iter()
+        .enumerate()
+        .for_each(|(row, id)| members.entry(id.to_bits()).or_default().push(row));
+    let mut members: Vec<Vec<usize>> = members.into_values().collect();
+    members.shuffle(&mut seed.child("groups").rng());
+    let mut test = Vec::new();
+    match (is_fixed, config.folds) {
+        (true, _) => {}
+        (false, Some(folds)) => {
+            if members.len() < folds {
+                let problem = format!("is {folds}, but there are only {} groups", members.len());
+                return Err(Error::config("split.folds", problem, "use fewer folds"));
+            }
+            // The largest group first, each to the fold with the fewest rows.
+            members.sort_by_key(|rows| Reverse(rows.len()));
+            let mut sizes = vec![0; folds];
+            members.retain(|rows| {
+                let smallest = (0..folds).min_by_key(|&i| sizes[i]).unwrap_or_default();
+                sizes[smallest] += rows.len();
+                if smallest == fold {
+                    test.extend(rows);
+                }
+                smallest != fold
+            });
+            members.shuffle(&mut seed.child("validation").nth(fold as u64).rng());
+        }
+        (false, None) => {
+            let share = config.test.unwrap_or(DEFAULT_TEST);
+            test = take_groups(&mut members, f64::from(share) * n_rows as f64);
+        }
+    }
+    let n_fit: usize = members.iter().map(Vec::len).sum();
+    let mut validation = take_groups(&mut members, f64::from(config.validation) * n_fit as f64);
+    let mut train: Vec<usize> = members.concat();
+    [&mut train, &mut validation, &mut test].into_iter().for_each(|rows| rows.sort_unstable());
+    none_empty(Split { train, validation, test }, config, is_fixed, n_rows)
+}
+
+/// Takes groups off the end until they hold about `wanted` rows, at least one of them.
+fn take_groups(groups: &mut Vec<Vec<usize>>, wanted: f64) -> Vec<usize> {
+    let mut rows: Vec<usize> = Vec::new();
+    while let Some(group) = groups.last() {
+        let with = (rows.len() + group.len()) as f64;
+        if !rows.is_empty() && with - wanted > wanted - rows.len() as f64 {
+            break;
+        }
+        rows.extend(groups.pop().unwrap_or_default());
+    }
+    rows
+}
+
+fn none_empty(
+    split: Split,
+    config: &SplitConfig,
+    is_fixed: bool,
+    n_rows: usize,
+) -> Result<Split, Error> {
+    let (validation, test) = (config.validation, config.test.unwrap_or(DEFAULT_TEST));
+    for (rows, field, fraction, part) in [
+        (&split.train, "split.validation", validation, "training"),
+        (&split.validation, "split.validation", validation, "validation"),
+        (&split.test, "split.test", test, "test"),
+    ] {
+        if rows.is_empty() && !(is_fixed && part == "test") {
+            return Err(Error::EmptyPart { field, fraction, n_rows, part });
+        }
+    }
+    Ok(split)
 }
 
 /// Splits `rows` into those that stay and a stratified share that is set aside.
@@ -243,7 +453,7 @@ mod tests {
     }
 
     fn config(validation: f32, test: Option<f32>) -> SplitConfig {
-        SplitConfig { validation, test, folds: None }
+        SplitConfig { validation, test, ..SplitConfig::default() }
     }
 
     #[test]
@@ -261,7 +471,7 @@ mod tests {
     #[test]
     fn parts_are_disjoint_complete_and_stratified() {
         let targets = classes(&[100, 50, 30]);
-        let split = split(&targets, &config(0.1, Some(0.2)), false, Seed::new(1), 0).unwrap();
+        let split = split(&targets, None, &config(0.1, Some(0.2)), false, Seed::new(1), 0).unwrap();
         let count = |rows: &[usize]| {
             let Targets::Classes { ids, .. } = targets.select(rows) else { unreachable!() };
             [0, 1, 2].map(|class| ids.iter().filter(|&&id| id == class).count())
@@ -280,7 +490,7 @@ mod tests {
             let config = SplitConfig { folds: Some(5), ..SplitConfig::default() };
             let mut tested = Vec::new();
             for fold in 0..config.n_folds() {
-                let split = split(&targets, &config, false, Seed::new(3), fold).unwrap();
+                let split = split(&targets, None, &config, false, Seed::new(3), fold).unwrap();
                 assert!((11..=12).contains(&split.test.len()));
                 let mut all = [split.train, split.validation, split.test.clone()].concat();
                 all.sort_unstable();
@@ -299,7 +509,8 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let targets = classes(&[100, 100]);
-        let with = |seed| split(&targets, &config(0.1, None), true, Seed::new(seed), 0).unwrap();
+        let with =
+            |seed| split(&targets, None, &config(0.1, None), true, Seed::new(seed), 0).unwrap();
         assert_eq!(with(1), with(1));
         assert_ne!(with(1), with(2));
         assert!(with(1).test.is_empty());
@@ -308,16 +519,18 @@ mod tests {
     #[test]
     fn a_regression_is_one_stratum() {
         let targets = Targets::Values(vec![0.5; 20]);
-        let split = split(&targets, &config(0.25, None), false, Seed::new(1), 0).unwrap();
+        let split = split(&targets, None, &config(0.25, None), false, Seed::new(1), 0).unwrap();
         assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (12, 4, 4));
     }
 
     #[test]
     fn impossible_splits_are_named() {
         let in_folds = |folds| SplitConfig { folds: Some(folds), ..SplitConfig::default() };
+        let merge = SplitConfig { published: Published::Merge, ..SplitConfig::default() };
         let both = SplitConfig { test: Some(0.2), ..in_folds(5) };
         for (sizes, config, publishes_test, said) in [
             (&[50, 50][..], in_folds(1), false, "`split.folds` is 1\nhint: use 2 or more"),
+            (&[50, 50], merge, false, "`split.published` is `merge`, but the source publishes no"),
             (&[50, 50], both, false, "`split.folds` is 5 beside `split.test`"),
             (&[50, 50], in_folds(5), true, "`split.folds` is 5, but the source comes"),
             (&[3], in_folds(5), false, "`split.folds` is 5, but there are only 3 rows"),
@@ -343,9 +556,67 @@ mod tests {
             (&[90, 1], config(0.1, None), false, "class `c1` has 1 rows, too few for test"),
             (&[90, 2], config(0.9, None), true, "class `c1` has 2 rows, too few for training"),
         ] {
-            let error = split(&classes(sizes), &config, publishes_test, Seed::new(1), 0);
-            let error = error.unwrap_err().to_string();
+            let split = config.check(publishes_test).and_then(|()| {
+                split(&classes(sizes), None, &config, publishes_test, Seed::new(1), 0).map(drop)
+            });
+            let error = split.unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    fn parts(split: &Split, of: &[f64]) -> [Vec<f64>; 3] {
+        [&split.train, &split.validation, &split.test]
+            .map(|rows| rows.iter().map(|&row| of[row]).collect())
+    }
+
+    #[test]
+    fn groups_stay_together() {
+        let groups: Vec<f64> = (0..120).map(|row| f64::from(row * 7 % 30)).collect();
+        let targets = Targets::Values(vec![0.0; 120]);
+        let by = SplitBy::Group { column: "g".into() };
+        for folds in [None, Some(4)] {
+            let config = SplitConfig { by: by.clone(), folds, ..SplitConfig::default() };
+            let mut tested = Vec::new();
+            for fold in 0..config.n_folds() {
+                let split =
+                    split(&targets, Some(&groups), &config, false, Seed::new(2), fold).unwrap();
+                let [train, validation, test] = parts(&split, &groups);
+                assert_eq!(train.len() + validation.len() + test.len(), 120);
+                assert!((20..=32).contains(&test.len()) && validation.len() >= 8);
+                assert!(!train.iter().any(|g| validation.contains(g) || test.contains(g)));
+                assert!(!validation.iter().any(|g| test.contains(g)));
+                tested.extend(split.test);
+            }
+            tested.sort_unstable();
+            tested.dedup();
+            assert_eq!(tested.len(), if folds.is_some() { 120 } else { 24 });
+        }
+        let config = SplitConfig { by, folds: Some(4), ..SplitConfig::default() };
+        let few: Vec<f64> = (0..120).map(|row| f64::from(row % 3)).collect();
+        let error = split(&targets, Some(&few), &config, false, Seed::new(2), 0).unwrap_err();
+        assert!(error.to_string().contains("only 3 groups"), "{error}");
+    }
+
+    #[test]
+    fn the_future_is_tested_on() {
+        // Four rows a day.
+        let times: Vec<f64> = (0..100).map(|row| f64::from((99 - row) / 4)).collect();
+        let targets = Targets::Values(vec![0.0; 100]);
+        let by = SplitBy::Time { column: "day".into() };
+        let before =
+            |a: &[f64], b: &[f64]| a.iter().all(|first| b.iter().all(|second| first < second));
+        for folds in [None, Some(3)] {
+            let config = SplitConfig { by: by.clone(), folds, ..SplitConfig::default() };
+            for fold in 0..config.n_folds() {
+                let split =
+                    split(&targets, Some(&times), &config, false, Seed::new(2), fold).unwrap();
+                let [train, validation, test] = parts(&split, &times);
+                assert!(before(&train, &validation) && before(&validation, &test), "{fold}");
+                assert!(!test.is_empty() && !validation.is_empty());
+            }
+        }
+        let config = SplitConfig { by, ..SplitConfig::default() };
+        let error = split(&targets, Some(&[1.0; 100]), &config, false, Seed::new(2), 0);
+        assert!(error.unwrap_err().to_string().contains("leaves validation empty"));
     }
 }

@@ -4,15 +4,19 @@ use hourglass_core::{Matrix, SampleShape, Targets};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// The features of a table; NaN means "missing".
+use crate::column::Column;
+
+/// The features of a table.
 ///
 /// Images stay bytes until they are prepared, which takes a quarter of the memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
     /// Pixels from 0 to 255, `(n_rows, n_features)`.
     Bytes(Array2<u8>),
-    /// Numbers, `(n_rows, n_features)`.
+    /// Numbers, `(n_rows, n_features)`; NaN means "missing".
     Floats(Matrix),
+    /// Columns of several kinds, all of one length.
+    Columns(Vec<Column>),
 }
 
 impl Features {
@@ -21,14 +25,15 @@ impl Features {
         match self {
             Features::Bytes(bytes) => bytes.dim(),
             Features::Floats(floats) => floats.dim(),
+            Features::Columns(columns) => (columns.first().map_or(0, Column::len), columns.len()),
         }
     }
 
-    /// Writes a row into `target`.
+    /// Writes a row of numbers into `target`.
     ///
     /// # Panics
-    /// If `row` is out of range or `target` is not `n_features` long.
-    pub fn copy_row(&self, row: usize, target: &mut [f32]) {
+    /// If `row` is out of range, `target` is not `n_features` long, or the features are columns.
+    pub(crate) fn copy_row(&self, row: usize, target: &mut [f32]) {
         match self {
             Features::Bytes(bytes) => {
                 let source = bytes.row(row);
@@ -40,14 +45,34 @@ impl Features {
                 assert_eq!(source.len(), target.len(), "copy_row: widths differ");
                 target.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
             }
+            Features::Columns(_) => panic!("copy_row: columns are no matrix"),
+        }
+    }
+
+    /// The same features as columns of numbers, where they are a matrix.
+    pub(crate) fn to_columns(&self) -> Vec<Column> {
+        let numbers = |values: ndarray::ArrayView1<'_, f32>| {
+            Column::Numbers(values.iter().map(|&value| f64::from(value)).collect())
+        };
+        match self {
+            Features::Bytes(bytes) => {
+                bytes.mapv(f32::from).columns().into_iter().map(numbers).collect()
+            }
+            Features::Floats(floats) => floats.columns().into_iter().map(numbers).collect(),
+            Features::Columns(columns) => columns.clone(),
         }
     }
 
     /// All rows as numbers.
+    ///
+    /// # Panics
+    /// If the features are columns of several kinds, which become numbers in
+    /// [`prepare`](crate::prepare).
     pub fn to_matrix(&self) -> Matrix {
         match self {
             Features::Bytes(bytes) => bytes.mapv(f32::from),
             Features::Floats(floats) => floats.clone(),
+            Features::Columns(_) => panic!("to_matrix: columns are no matrix"),
         }
     }
 }

@@ -1,112 +1,18 @@
-//! Filling and scaling, fitted on the training rows alone and stored. It does not split; see
-//! `prepare.rs` for the order of things.
-//!
-//! To add a scaler: a variant of [`Numeric`] and an arm in `Scaling::fit`. Categorical encoding
-//! would be a table of its own beside `numeric`.
+//! Filling and scaling of images, fitted on the training rows alone: one pair of numbers for all
+//! pixels, in place in the one matrix. Tables are treated column by column in `table.rs`.
 
 use std::collections::BTreeMap;
 
 use hourglass_core::{ColumnMoments, Matrix, MatrixView, SampleShape};
 use ndarray::Axis;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-
-/// How features are cleaned and scaled.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case", default)]
-pub struct PreprocessConfig {
-    /// What to do about missing values.
-    pub missing: Missing,
-    /// How numbers are scaled.
-    pub numeric: Numeric,
-    /// Whether columns that are constant in the training rows are left out.
-    pub drop_constant_columns: bool,
-}
-
-/// What to do about missing values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Missing {
-    /// Stop and say where the first one is.
-    #[default]
-    Error,
-    /// Leave out rows that have one, in every part.
-    DropRows,
-    /// Put a number there.
-    Fill(Fill),
-}
-
-/// The number in place of a missing value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Fill {
-    /// Mean of the column in the training rows.
-    Mean,
-    /// Always the same.
-    Constant {
-        /// Finite.
-        value: f32,
-    },
-}
-
-/// How numbers are scaled. Images are scaled with one pair of numbers for all pixels, tables with
-/// a pair for each column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Numeric {
-    /// As they are.
-    #[default]
-    None,
-    /// Multiplied.
-    Constant {
-        /// Finite and not 0.
-        factor: f32,
-    },
-    /// Smallest training value to the lower end of `range`, largest to the upper end. Other rows
-    /// may lie beyond.
-    MinMax {
-        /// Two finite numbers, the lower one first.
-        range: [f32; 2],
-    },
-    /// Mean 0 and standard deviation 1 in the training rows.
-    Standard,
-}
-
-impl PreprocessConfig {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with the way out.
-    pub fn check(&self) -> Result<(), Error> {
-        if let Missing::Fill(Fill::Constant { value }) = self.missing
-            && !value.is_finite()
-        {
-            let field = "preprocess.missing.fill.constant.value";
-            return Err(Error::config(field, format!("is {value}"), "choose a finite number"));
-        }
-        match self.numeric {
-            Numeric::Constant { factor } if !factor.is_finite() || factor == 0.0 => {
-                let field = "preprocess.numeric.constant.factor";
-                let hint = "choose a finite number other than 0, such as 0.00392157 for bytes";
-                Err(Error::config(field, format!("is {factor}"), hint))
-            }
-            Numeric::MinMax { range: [low, high] }
-                if !(low.is_finite() && high.is_finite() && low < high) =>
-            {
-                let field = "preprocess.numeric.min_max.range";
-                let hint = "choose two finite numbers, the lower one first, such as [0.0, 1.0]";
-                Err(Error::config(field, format!("is [{low}, {high}]"), hint))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use crate::preprocess::config::{Fill, Missing, Numeric, PreprocessConfig};
 
 /// What was learnt from the training rows: how to treat any row of the same data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessor {
+pub(crate) struct FittedImages {
     feature_names: Vec<String>,
     /// One number a column in place of a missing value, or `None` where none is allowed.
     fill: Option<Vec<f32>>,
@@ -116,7 +22,7 @@ pub struct Preprocessor {
     output_range: [f32; 2],
 }
 
-impl Preprocessor {
+impl FittedImages {
     /// Learns from training rows and treats the whole matrix in place.
     ///
     /// # Shapes
@@ -129,11 +35,12 @@ impl Preprocessor {
         feature_names: Vec<String>,
         config: &PreprocessConfig,
     ) -> Result<Self, Error> {
+        check(config)?;
         let train = matrix.slice(ndarray::s![..n_train, ..]);
         let fill = match config.missing {
-            Missing::Error | Missing::DropRows => None,
             Missing::Fill(Fill::Constant { value }) => Some(vec![value; matrix.ncols()]),
-            Missing::Fill(Fill::Mean) => Some(observed_means(train, &feature_names)?),
+            Missing::Fill(_) => Some(observed_means(train, &feature_names)?),
+            Missing::Error | Missing::DropRows => None,
         };
         if let Some(fill) = &fill {
             fill_missing(matrix, fill);
@@ -146,14 +53,15 @@ impl Preprocessor {
         if constant.len() == n_features {
             return Err(Error::AllConstant { n_features });
         }
-        let constant = if config.drop_constant_columns { constant } else { BTreeMap::new() };
+        let constant =
+            if config.drop_constant_columns == Some(true) { constant } else { BTreeMap::new() };
         let scaling = Scaling::fit(&moments, shape, config.numeric);
         let output_range = scaling.output_range(&moments, &constant, config.numeric);
         let [low, high] = output_range;
         if !(low.is_finite() && high.is_finite()) {
             return Err(Error::Overflow { low, high });
         }
-        let fitted = Preprocessor { feature_names, fill, constant, scaling, output_range };
+        let fitted = FittedImages { feature_names, fill, constant, scaling, output_range };
         fitted.scale(matrix);
         Ok(fitted)
     }
@@ -166,7 +74,7 @@ impl Preprocessor {
     /// # Errors
     /// [`Error::Width`]; [`Error::Unfillable`] where a value is infinite, or missing while nothing
     /// is filled.
-    pub fn transform(&self, matrix: &mut Matrix) -> Result<(), Error> {
+    pub(crate) fn transform(&self, matrix: &mut Matrix) -> Result<(), Error> {
         let expected = self.feature_names.len();
         if matrix.ncols() != expected {
             return Err(Error::Width { expected, found: matrix.ncols() });
@@ -192,7 +100,7 @@ impl Preprocessor {
     ///
     /// # Errors
     /// [`Error::Width`].
-    pub fn inverse(&self, matrix: &mut Matrix) -> Result<(), Error> {
+    pub(crate) fn inverse(&self, matrix: &mut Matrix) -> Result<(), Error> {
         let kept = self.kept_columns();
         if matrix.ncols() != kept.len() {
             return Err(Error::Width { expected: kept.len(), found: matrix.ncols() });
@@ -218,18 +126,18 @@ impl Preprocessor {
 
     /// Smallest and largest scaled training value over all columns, for the check of a model's
     /// output activation; exactly `range` after `min_max`. `None` without a column.
-    pub fn output_range(&self) -> Option<(f32, f32)> {
+    pub(crate) fn output_range(&self) -> Option<(f32, f32)> {
         let [low, high] = self.output_range;
         (low <= high).then_some((low, high))
     }
 
     /// Names of all columns before any is left out.
-    pub fn feature_names(&self) -> &[String] {
+    pub(crate) fn feature_names(&self) -> &[String] {
         &self.feature_names
     }
 
     /// Indices of the columns that are kept, in order.
-    pub fn kept_columns(&self) -> Vec<usize> {
+    pub(crate) fn kept_columns(&self) -> Vec<usize> {
         (0..self.feature_names.len()).filter(|i| !self.constant.contains_key(i)).collect()
     }
 
@@ -247,6 +155,34 @@ impl Preprocessor {
             *matrix = matrix.select(Axis(1), &self.kept_columns());
         }
     }
+}
+
+/// Refuses what is for tables alone.
+fn check(config: &PreprocessConfig) -> Result<(), Error> {
+    let fills = !matches!(
+        config.missing,
+        Missing::Error | Missing::DropRows | Missing::Fill(Fill::Mean | Fill::Constant { .. })
+    );
+    let scales = !matches!(
+        config.numeric,
+        Numeric::None | Numeric::Constant { .. } | Numeric::MinMax { .. } | Numeric::Standard
+    );
+    for (key, given) in [
+        ("missing.fill", fills),
+        ("numeric", scales),
+        ("indicators", config.indicators),
+        ("clip", config.clip.is_some()),
+        ("drop_duplicate_columns", config.drop_duplicate_columns == Some(true)),
+        ("columns", !config.columns.is_empty()),
+    ] {
+        if given {
+            let problem = "names what is for tables alone, and the data are images";
+            let hint = "images can be filled by `mean` or `constant` and scaled by `constant`, \
+                        `min_max` or `standard`";
+            return Err(Error::config(format!("preprocess.{key}"), problem, hint));
+        }
+    }
+    Ok(())
 }
 
 /// `(x - center) / spread * gain + offset`, where `center` and `spread` have a number a column.
@@ -276,6 +212,9 @@ impl Scaling {
                 };
                 let spread = min.iter().zip(&max).map(|(min, max)| max - min).collect();
                 (min, spread, high - low, low)
+            }
+            Numeric::Robust | Numeric::MaxAbs | Numeric::Quantile(_) | Numeric::YeoJohnson => {
+                unreachable!("`check` lets only the scalers of images pass")
             }
             Numeric::Standard if image => {
                 let (mean, std) = pooled(moments);
@@ -380,15 +319,15 @@ mod tests {
     const NAN: f32 = f32::NAN;
 
     fn config(missing: Missing, numeric: Numeric) -> PreprocessConfig {
-        PreprocessConfig { missing, numeric, drop_constant_columns: false }
+        PreprocessConfig { missing, numeric, ..Default::default() }
     }
 
-    fn fit(mut matrix: Matrix, config: &PreprocessConfig) -> Result<(Matrix, Preprocessor), Error> {
+    fn fit(mut matrix: Matrix, config: &PreprocessConfig) -> Result<(Matrix, FittedImages), Error> {
         let n_train = matrix.nrows();
         let len = matrix.ncols();
         let names = (0..len).map(|i| format!("x{i}")).collect();
         let shape = SampleShape::Vector { len };
-        let fitted = Preprocessor::fit(&mut matrix, n_train, &shape, names, config)?;
+        let fitted = FittedImages::fit(&mut matrix, n_train, &shape, names, config)?;
         Ok((matrix, fitted))
     }
 
@@ -440,7 +379,7 @@ mod tests {
     fn transform_repeats_the_fit_and_inverse_undoes_it() {
         let original =
             array![[1.0, 10.0, 5.0], [2.0, 70.0 / 3.0, 5.0], [4.0, 40.0, 5.0], [7.0, 20.0, 5.0]];
-        for drop_constant_columns in [false, true] {
+        for drops in [false, true] {
             for numeric in [
                 Numeric::None,
                 Numeric::Constant { factor: 0.25 },
@@ -448,14 +387,20 @@ mod tests {
                 Numeric::Standard,
             ] {
                 let missing = Missing::Fill(Fill::Mean);
-                let config = PreprocessConfig { missing, numeric, drop_constant_columns };
+                let drop_constant_columns = Some(drops);
+                let config = PreprocessConfig {
+                    missing,
+                    numeric,
+                    drop_constant_columns,
+                    ..Default::default()
+                };
                 let (found, fitted) = fit(rows(), &config).unwrap();
                 let text = serde_json::to_string(&fitted).unwrap();
                 assert_eq!(fitted, serde_json::from_str(&text).unwrap());
                 let mut again = rows();
                 fitted.transform(&mut again).unwrap();
                 assert_eq!(found, again);
-                assert_eq!(found.ncols(), if drop_constant_columns { 2 } else { 3 });
+                assert_eq!(found.ncols(), if drops { 2 } else { 3 });
                 fitted.inverse(&mut again).unwrap();
                 assert!(near(&again, &original), "{numeric:?}: {again}");
             }
@@ -475,7 +420,7 @@ mod tests {
         ] {
             let mut matrix = pixels.clone();
             let config = config(Missing::Error, numeric);
-            Preprocessor::fit(&mut matrix, 2, &shape, names.clone(), &config).unwrap();
+            FittedImages::fit(&mut matrix, 2, &shape, names.clone(), &config).unwrap();
             assert!(near(&matrix, &expected), "{matrix}");
         }
     }
@@ -516,24 +461,17 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_read_and_checked() {
-        for (text, said) in [
-            ("", None),
-            ("missing = 'drop_rows'\nnumeric = 'standard'", None),
-            ("missing = { fill = 'mean' }\nnumeric = { min_max = { range = [0, 1] } }", None),
-            ("missing = { fill = { constant = { value = -1 } } }", None),
-            ("numeric = { min_max = { range = [1.0, 0.0] } }", Some("min_max.range` is [1, 0]")),
-            ("numeric = { constant = { factor = 0 } }", Some("constant.factor` is 0\nhint")),
-            ("missing = { fill = { constant = { value = nan } } }", Some("value` is NaN")),
+    fn what_is_for_tables_is_refused() {
+        for (text, key) in [
+            ("numeric = 'robust'", "numeric"),
+            ("missing = { fill = 'median' }", "missing.fill"),
+            ("clip = [0.0, 0.9]", "clip"),
+            ("indicators = true", "indicators"),
+            ("columns = { a = {} }", "columns"),
         ] {
             let config: PreprocessConfig = toml::from_str(text).unwrap();
-            let found = config.check().err().map(|error| error.to_string());
-            match said {
-                None => assert_eq!(found, None, "{text}"),
-                Some(said) => assert!(found.clone().unwrap().contains(said), "{found:?}"),
-            }
+            let error = fit(rows(), &config).unwrap_err();
+            assert_eq!(error.field().unwrap(), format!("preprocess.{key}"), "{error}");
         }
-        let error = toml::from_str::<PreprocessConfig>("scale = 1").unwrap_err();
-        assert!(error.to_string().contains("unknown field `scale`"), "{error}");
     }
 }
