@@ -1,0 +1,253 @@
+//! What single columns show: scale, outliers, codes, constants, copies, leaks, shifts.
+
+use std::collections::BTreeMap;
+
+use hourglass_core::{ColumnMoments, Part, Samples};
+
+use crate::sample::{auc, ks_distance, ks_p_value, quantile, sorted, stability_index};
+use crate::threshold::{
+    CODED_MISSING_GAP, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH, PSI, SHIFT_DISTANCE,
+    SHIFT_LEVEL, UNSCALED_LEVEL, UNSCALED_SPREAD,
+};
+use crate::{Finding, FindingId, Severity};
+
+/// Columns with fewer values than this are codes, not measurements.
+const FEW_VALUES: usize = 20;
+
+/// Names that a sentence lists.
+const NAMES: usize = 3;
+
+pub(super) fn examine(samples: &Samples) -> Vec<Finding> {
+    let train = samples.part(Part::Train);
+    let moments = ColumnMoments::of(train);
+    let columns = (0..train.ncols()).map(|column| sorted(train.column(column)));
+    let columns: Vec<Vec<f32>> = columns.collect();
+    let mut findings = Vec::new();
+    findings.extend(unscaled(samples, &moments));
+    findings.extend(outliers(samples, &columns));
+    findings.extend(coded_missing(samples, &columns));
+    findings.extend(constant(samples, &moments));
+    findings.extend(duplicates(samples, &moments));
+    findings.extend(leakage(samples));
+    findings.extend(mismatch(samples, &columns));
+    findings
+}
+
+fn unscaled(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
+    let level = |column: usize| moments.min[column].abs().max(moments.max[column].abs());
+    let highest = (0..moments.mean.len()).max_by(|&a, &b| level(a).total_cmp(&level(b)))?;
+    let mut spreads: Vec<f64> = moments.std.iter().copied().filter(|&std| std > 0.0).collect();
+    spreads.sort_by(f64::total_cmp);
+    let ratio = spreads.last()? / spreads[spreads.len() / 2];
+    let highest_level = f64::from(level(highest));
+    // Large values alone are outliers of scaled columns; large spreads are no scaling at all.
+    let is_large = highest_level > UNSCALED_LEVEL && *spreads.last()? > UNSCALED_LEVEL / 2.0;
+    if ratio <= UNSCALED_SPREAD && !is_large {
+        return None;
+    }
+    let sentence = format!(
+        "inputs are not scaled: `{}` reaches {highest_level:.4}, and the widest column spreads \
+         {ratio:.0} times as far as the median one",
+        samples.feature_names[highest]
+    );
+    Some(
+        Finding::new(FindingId::UnscaledInputs, Severity::Warning, sentence)
+            .measured("largest absolute value", highest_level, UNSCALED_LEVEL)
+            .measured("largest over median standard deviation", ratio, UNSCALED_SPREAD)
+            .cured_by("preprocess.numeric", "\"standard\"", "each column gets mean 0, spread 1"),
+    )
+}
+
+fn outliers(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+    let reach = |values: &[f32]| {
+        let (low, high) = (quantile(values, 0.01), quantile(values, 0.99));
+        let range = quantile(values, 1.0) - quantile(values, 0.0);
+        // A column that is mostly one value has no scale that an outlier could rule.
+        let middle = quantile(values, 0.75) - quantile(values, 0.25);
+        (middle > 0.0).then(|| f64::from((high - low) / range))
+    };
+    let ruled: Vec<(usize, f64)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(column, values)| Some((column, reach(values)?)))
+        .filter(|&(_, reach)| reach < OUTLIER_REACH)
+        .collect();
+    let &(worst, reach) = ruled.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let sentence = format!(
+        "outliers rule the scale of {} column(s): the central 98 % of `{}` fill {:.1} % of its \
+         range",
+        ruled.len(),
+        samples.feature_names[worst],
+        reach * 100.0
+    );
+    Some(
+        Finding::new(FindingId::Outliers, Severity::Warning, sentence)
+            .measured("share of the range that holds the central 98 %", reach, OUTLIER_REACH)
+            .shown("columns", ruled.len() as f64),
+    )
+}
+
+fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+    let coded: Vec<(usize, f64, f64)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(column, values)| {
+            let (share, gap) = isolated_end(values)?;
+            (share >= CODED_MISSING_SHARE && gap >= CODED_MISSING_GAP)
+                .then_some((column, share, gap))
+        })
+        .collect();
+    let &(worst, share, gap) = coded.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let names = names(samples, coded.iter().map(|&(column, ..)| column));
+    let sentence = format!(
+        "missing values may be coded as numbers in {names}: {:.1} % of `{}` is one value that lies \
+         apart from all others",
+        share * 100.0,
+        samples.feature_names[worst]
+    );
+    Some(
+        Finding::new(FindingId::CodedMissing, Severity::Warning, sentence)
+            .measured("share of the isolated value", share, CODED_MISSING_SHARE)
+            .measured("its distance, in ranges of the rest", gap, CODED_MISSING_GAP),
+    )
+}
+
+/// Share of the value at the lonelier end of a column, and how far it lies from the next.
+fn isolated_end(sorted: &[f32]) -> Option<(f64, f64)> {
+    let (&low, &high) = (sorted.first()?, sorted.last()?);
+    let n_low = sorted.iter().take_while(|&&value| value == low).count();
+    let n_high = sorted.iter().rev().take_while(|&&value| value == high).count();
+    let end = |rest: &[f32], from: f32, n: usize| {
+        let (first, last) = (*rest.first()?, *rest.last()?);
+        let n_values = 1 + rest.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let near = if (first - from).abs() < (last - from).abs() { first } else { last };
+        let gap = f64::from((near - from).abs() / (last - first));
+        (n_values >= FEW_VALUES).then(|| (n as f64 / sorted.len() as f64, gap))
+    };
+    let ends =
+        [end(&sorted[n_low..], low, n_low), end(&sorted[..sorted.len() - n_high], high, n_high)];
+    ends.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn constant(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
+    let constant: Vec<usize> = (0..moments.std.len())
+        .filter(|&column| moments.min[column] == moments.max[column])
+        .collect();
+    if constant.is_empty() {
+        return None;
+    }
+    let sentence = format!(
+        "{} of {} columns never change on the training rows, such as {}",
+        constant.len(),
+        moments.std.len(),
+        names(samples, constant.iter().copied())
+    );
+    Some(
+        Finding::new(FindingId::ConstantColumns, Severity::Note, sentence)
+            .shown("constant columns", constant.len() as f64),
+    )
+}
+
+fn duplicates(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
+    let train = samples.part(Part::Train);
+    let mut hashes = vec![0_u64; train.ncols()];
+    for row in train.rows() {
+        for (hash, value) in hashes.iter_mut().zip(row) {
+            *hash = (hash.rotate_left(5) ^ u64::from(value.to_bits())).wrapping_mul(HASH_FACTOR);
+        }
+    }
+    let mut first_with: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut pairs = Vec::new();
+    for (column, &hash) in hashes.iter().enumerate() {
+        if moments.min[column] == moments.max[column] {
+            continue;
+        }
+        let first = *first_with.entry(hash).or_insert(column);
+        if first != column && train.column(first) == train.column(column) {
+            pairs.push((first, column));
+        }
+    }
+    let &(first, second) = pairs.first()?;
+    let (a, b) = (&samples.feature_names[first], &samples.feature_names[second]);
+    let sentence = format!(
+        "{} column(s) repeat another one on every training row, such as `{b}` and `{a}`",
+        pairs.len()
+    );
+    // Pixels at the rim of an image are equal where nothing was ever drawn there.
+    let is_table = !matches!(samples.shape, hourglass_core::SampleShape::Image { .. });
+    let severity = if is_table { Severity::Warning } else { Severity::Note };
+    Some(
+        Finding::new(FindingId::DuplicateColumns, severity, sentence)
+            .shown("pairs of equal columns", pairs.len() as f64),
+    )
+}
+
+/// Multiplier of the hash: 2^64 over the golden ratio, as in Fibonacci hashing (Knuth, The Art of
+/// Computer Programming, volume 3, section 6.4).
+pub(super) const HASH_FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+fn leakage(samples: &Samples) -> Option<Finding> {
+    let classes = samples.class_ids(Part::Train)?;
+    if samples.targets.class_names()?.len() != 2 {
+        return None;
+    }
+    let is_class: Vec<bool> = classes.iter().map(|&class| class == 1).collect();
+    let train = samples.part(Part::Train);
+    let separates = |column: usize| {
+        let area = auc(train.column(column).iter().copied(), &is_class);
+        area.max(1.0 - area)
+    };
+    let areas: Vec<f64> = (0..train.ncols()).map(separates).collect();
+    let best = (0..areas.len()).max_by(|&a, &b| areas[a].total_cmp(&areas[b]))?;
+    if areas[best] < LEAKED_AUC {
+        return None;
+    }
+    let name = &samples.feature_names[best];
+    let sentence = format!(
+        "`{name}` alone separates the classes (area under the ROC curve {:.4}): it may have been \
+         made from the label",
+        areas[best]
+    );
+    Some(Finding::new(FindingId::LabelLeakage, Severity::Error, sentence).measured(
+        "area under the ROC curve of the column",
+        areas[best],
+        LEAKED_AUC,
+    ))
+}
+
+fn mismatch(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+    let test = samples.part(Part::Test);
+    if test.nrows() == 0 {
+        return None;
+    }
+    let mut shifted: Vec<(usize, f64, f64)> = Vec::new();
+    for (column, train) in columns.iter().enumerate() {
+        let test = sorted(test.column(column));
+        let distance = ks_distance(train, &test);
+        // Bonferroni's bound for the smallest p is Holm's first step, and all that is asked here.
+        let p = ks_p_value(distance, train.len(), test.len()) * columns.len() as f64;
+        let index = stability_index(train, &test);
+        if p < SHIFT_LEVEL && (distance > SHIFT_DISTANCE || index > PSI) {
+            shifted.push((column, distance, index));
+        }
+    }
+    let &(worst, distance, index) = shifted.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let sentence = format!(
+        "test rows differ from training rows in {} of {} columns, most in `{}` \
+         (Kolmogorov-Smirnov distance {distance:.2})",
+        shifted.len(),
+        columns.len(),
+        samples.feature_names[worst]
+    );
+    Some(
+        Finding::new(FindingId::DataMismatch, Severity::Warning, sentence)
+            .measured("Kolmogorov-Smirnov distance", distance, SHIFT_DISTANCE)
+            .measured("population stability index", index, PSI)
+            .shown("columns that differ", shifted.len() as f64),
+    )
+}
+
+fn names(samples: &Samples, columns: impl Iterator<Item = usize>) -> String {
+    let quoted = columns.take(NAMES).map(|column| format!("`{}`", samples.feature_names[column]));
+    quoted.collect::<Vec<_>>().join(", ")
+}

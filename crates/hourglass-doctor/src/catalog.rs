@@ -1,0 +1,353 @@
+//! Every finding that Hourglass knows: its identifier and its page. `doctor explain` and the pages
+//! under docs/doctor are printed from here. How a finding is detected stands in the module of its
+//! moment.
+
+use std::fmt::Write;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When a finding can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// From the file and the data, before anything is trained.
+    Before,
+    /// From what each epoch measured.
+    During,
+    /// From the model, its features and the results.
+    After,
+}
+
+/// What is said about a finding wherever it occurs.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// A few words.
+    pub title: &'static str,
+    /// When it can be made.
+    pub moment: Moment,
+    /// What it means for a user.
+    pub why: &'static str,
+    /// How it is measured.
+    pub measured: &'static str,
+    /// What helps.
+    pub helps: &'static str,
+    /// Where this is from.
+    pub source: &'static str,
+}
+
+macro_rules! catalog {
+    ($($(#[$doc:meta])* $id:ident = $name:literal: $moment:ident, $title:literal,
+        why: $why:literal, measured: $measured:literal, helps: $helps:literal,
+        source: $source:literal;)*) => {
+        /// A finding that Hourglass knows.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            JsonSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum FindingId {
+            $(#[doc = $title] $id,)*
+        }
+
+        impl FindingId {
+            /// Every finding, in the order of the catalogue.
+            pub const ALL: &[FindingId] = &[$(FindingId::$id),*];
+
+            /// Its identifier, as typed and as in JSON.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(FindingId::$id => $name,)*
+                }
+            }
+
+            /// Its page.
+            pub fn page(self) -> Page {
+                match self {
+                    $(FindingId::$id => Page {
+                        title: $title,
+                        moment: Moment::$moment,
+                        why: $why,
+                        measured: $measured,
+                        helps: $helps,
+                        source: $source,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+catalog! {
+    UnscaledInputs = "unscaled_inputs": Before, "inputs are not scaled",
+        why: "Columns with large values rule the loss and the gradient; the others are hardly \
+            learnt, and the learning rate that suits one column is wrong for the next.",
+        measured: "The largest absolute value and the ratio of the largest to the median standard \
+            deviation of the columns, on training rows after preprocessing.",
+        helps: "Scale numeric columns: `preprocess.numeric = \"standard\"`, or min-max to [0, 1].",
+        source: "LeCun, Bottou, Orr and Mueller, Efficient BackProp, 1998.";
+    Outliers = "outliers": Before, "outliers rule the scale",
+        why: "Min-max scaling presses everything else into a sliver, so that the error of the \
+            ordinary rows counts for nothing.",
+        measured: "The share of each column's range that holds its central 98 %, on training rows.",
+        helps: "Clip by quantile, or map columns to a normal or uniform distribution by rank.",
+        source: "Huber, Robust Statistics, 1981.";
+    ConstantColumns = "constant_columns": Before, "columns that never change",
+        why: "They carry nothing, and divide by zero where they are scaled.",
+        measured: "Columns with a single value over the training rows.",
+        helps: "Nothing need be done; dropping them saves time.",
+        source: "Kuhn and Johnson, Feature Engineering and Selection, 2019, section 3.";
+    DuplicateColumns = "duplicate_columns": Before, "columns that say the same",
+        why: "They count twice in the loss, and make an autoencoder look better than it is: one \
+            predicts the other.",
+        measured: "Pairs of columns with equal values in every training row.",
+        helps: "Keep one of each.",
+        source: "Kuhn and Johnson, Feature Engineering and Selection, 2019, section 3.";
+    DuplicateRows = "duplicate_rows": Before, "rows that stand on both sides of the split",
+        why: "Scores on rows that were trained on are too good.",
+        measured: "Share of validation and of test rows whose values all stand in a training row.",
+        helps: "Remove duplicates before splitting, or split by group.",
+        source: "Kaufman, Rosset and Perlich, Leakage in Data Mining, KDD 2011.";
+    CodedMissing = "coded_missing": Before, "missing values coded as numbers",
+        why: "A code such as 0 or -999 is taken for a measurement, and shifts mean and scale.",
+        measured: "A single value at the end of a column's range that is frequent and lies apart \
+            from all others.",
+        helps: "Name the code as missing, and impute.",
+        source: "Pearson, The problem of disguised missing data, SIGKDD Explorations 2006.";
+    ClassImbalance = "class_imbalance": Before, "classes of very unequal size",
+        why: "Accuracy is high for a model that never names the small class.",
+        measured: "Rows of the largest class over those of the smallest, on training rows.",
+        helps: "Judge by balanced accuracy or macro F1; weigh the classes.",
+        source: "He and Garcia, Learning from Imbalanced Data, TKDE 2009.";
+    FewSamples = "few_samples": Before, "far fewer samples than parameters",
+        why: "Such a model can store its training rows instead of learning what they share.",
+        measured: "Trained numbers over training values (rows times columns).",
+        helps: "A narrower model, corruption of the input, early stopping.",
+        source: "Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.";
+    NoBaseline = "no_baseline": Before, "no simple rival is compared",
+        why: "Without raw columns and principal components beside it nobody can say what the \
+            autoencoder adds.",
+        measured: "Feature sets under `downstream.compare`.",
+        helps: "Compare with `raw` and `pca`.",
+        source: "Dacrema, Cremonesi and Jannach, Are We Really Making Much Progress, RecSys 2019.";
+    DataMismatch = "data_mismatch": Before, "test rows differ from training rows",
+        why: "Features learnt on one distribution say little about another.",
+        measured: "Two-sample Kolmogorov-Smirnov tests of each column with Holm's correction, and \
+            the population stability index.",
+        helps: "Find out why; split so that both sides come from the same source.",
+        source: "Rabanser, Guennemann and Lipton, Failing Loudly, NeurIPS 2019.";
+    LabelLeakage = "label_leakage": Before, "a column gives the answer away",
+        why: "A column that separates the classes alone was often made from the label.",
+        measured: "Area under the ROC curve of each single column, two classes, training rows.",
+        helps: "Find out when the column becomes known; leave it out if only with the label.",
+        source: "Kaufman, Rosset and Perlich, Leakage in Data Mining, KDD 2011.";
+    OutputRange = "output_range": Before, "the output can't reach the data",
+        why: "A sigmoid ends at 0 and 1 and a rectifier at 0: values beyond are never \
+            reconstructed, and the error has a floor.",
+        measured: "Range of the output activation against that of the prepared training rows.",
+        helps: "A linear output, or data scaled to the range of the output.",
+        source: "keras issue 3923, where the mismatch was asked about again and again.";
+    UnsuitableLoss = "unsuitable_loss": Before, "the loss does not suit the data",
+        why: "Binary cross-entropy is defined for values between 0 and 1; beyond, it falls without \
+            end or turns negative.",
+        measured: "The loss of the file against the range of the prepared training rows.",
+        helps: "Mean squared error, or data scaled to [0, 1].",
+        source: "keras issue 2841 (negative binary cross-entropy).";
+    UnsuitableInitialisation = "unsuitable_initialisation": Before,
+        "the initialiser does not suit the activation",
+        why: "Signals shrink or grow from layer to layer, and with them the gradients.",
+        measured: "The initialiser of the file against the hidden activation.",
+        helps: "He for rectifiers, Glorot for sigmoid and tanh, LeCun for SELU.",
+        source: "He et al., Delving Deep into Rectifiers, ICCV 2015; Glorot and Bengio, AISTATS \
+            2010; Klambauer et al., NeurIPS 2017.";
+    UnsuitableOptimizer = "unsuitable_optimizer": Before, "plain gradient descent on a deep net",
+        why: "Without momentum or a rate for each weight, deep autoencoders crawl along flat \
+            valleys.",
+        measured: "The optimiser of the file and the number of layers.",
+        helps: "Adam, or momentum 0.9.",
+        source: "Sutskever, Martens, Dahl and Hinton, ICML 2013.";
+    BatchTooSmall = "batch_too_small": Before, "batches are very small",
+        why: "Steps follow the noise of single rows, and the processor waits.",
+        measured: "Rows a step.",
+        helps: "32 to 256 rows.",
+        source: "Masters and Luschi, Revisiting Small Batch Training, 2018.";
+    BatchTooLarge = "batch_too_large": Before, "batches are large for the data",
+        why: "A few steps an epoch make little progress.",
+        measured: "Rows a step over training rows.",
+        helps: "Smaller batches, or more epochs.",
+        source: "Keskar et al., On Large-Batch Training, ICLR 2017.";
+    VanishingGradients = "vanishing_gradients": Before, "gradients vanish on their way back",
+        why: "The first layers stay as they were drawn.",
+        measured: "Saturating layers in a row.",
+        helps: "Rectifiers or ELU, normalisation, fewer layers.",
+        source: "Hochreiter 1991; Glorot and Bengio, AISTATS 2010.";
+    NonFiniteLoss = "non_finite_loss": During, "the loss stopped being a number",
+        why: "Nothing can be learnt from there on.",
+        measured: "The first epoch whose loss is NaN or infinite.",
+        helps: "A smaller learning rate, clipping, scaled inputs.",
+        source: "Pascanu, Mikolov and Bengio, ICML 2013.";
+    ExplodingGradients = "exploding_gradients": During, "gradients explode",
+        why: "One step undoes hundreds.",
+        measured: "The largest gradient norm over the median of those before it.",
+        helps: "Clip by norm; a smaller learning rate.",
+        source: "Pascanu, Mikolov and Bengio, ICML 2013.";
+    LearningRateTooHigh = "learning_rate_too_high": During, "the learning rate is too high",
+        why: "Steps jump across the valley: the loss goes up and down, or away.",
+        measured: "Share of epochs whose training loss rises; the loss at the end against that of \
+            the first epoch.",
+        helps: "A rate ten times smaller; a schedule that falls.",
+        source: "Smith, Cyclical Learning Rates, WACV 2017.";
+    LearningRateTooLow = "learning_rate_too_low": During, "the learning rate is too low",
+        why: "The loss still falls as fast as on the first day.",
+        measured: "Fall of the validation loss over the last tenth of the epochs against that over \
+            the first tenth, at a loss that still falls.",
+        helps: "A rate ten times larger, or more epochs.",
+        source: "Smith, Cyclical Learning Rates, WACV 2017.";
+    Plateau = "plateau": During, "the loss stands still at an unchanged rate",
+        why: "A smaller rate would often go on; or time is wasted.",
+        measured: "Epochs at the end in which neither the validation loss nor the rate fell.",
+        helps: "`schedule = \"reduce_on_plateau\"`, early stopping.",
+        source: "PyTorch, ReduceLROnPlateau.";
+    Overfitting = "overfitting": During, "validation gets worse while training gets better",
+        why: "The model stores its training rows.",
+        measured: "Last validation loss over the lowest one, and over the training loss.",
+        helps: "Early stopping, corruption, a narrower model.",
+        source: "Prechelt, Early Stopping - But When?, 1998.";
+    IdentityLearning = "identity_learning": After, "the model copies its input",
+        why: "It reconstructs whatever it is given, so its latent need not know the data.",
+        measured: "Error on rows whose columns were shuffled independently over the error of the \
+            mean.",
+        helps: "Corrupt the input, a sparsity constraint, a narrower latent.",
+        source: "Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.";
+    MeanOutput = "mean_output": After, "the output is the mean of the data",
+        why: "Nothing of a row passes the bottleneck.",
+        measured: "Error over that of putting the mean of the training rows for every row.",
+        helps: "Check the learning rate, the activations, the weight of penalties.",
+        source: "keras issues 1604 and 3721.";
+    WorseThanPca = "worse_than_pca": After, "principal components reconstruct better",
+        why: "A linear method of the same width, which needs no training, does better: the \
+            training is not done or not well set up.",
+        measured: "Error over that of as many principal components, validation rows.",
+        helps: "Train longer; a higher rate; a linear model to begin with.",
+        source: "Bourlard and Kamp, Biological Cybernetics 1988; Baldi and Hornik 1989.";
+    Blur = "blur": After, "reconstructions are blurred",
+        why: "Fine detail is lost, which may be what tells the classes apart.",
+        measured: "Share of the energy in the upper half of the spatial frequencies that comes \
+            back, validation rows.",
+        helps: "A wider latent, L1 or an edge loss, less KL.",
+        source: "Rahaman et al., On the Spectral Bias of Neural Networks, ICML 2019.";
+    Checkerboard = "checkerboard": After, "a grid lies over the reconstructions",
+        why: "Transposed convolutions overlap unevenly and leave the pattern of their stride.",
+        measured: "Energy of the residual at the period of the stride over that of its neighbours.",
+        helps: "Pixel shuffle with ICNR, or upsampling followed by a convolution.",
+        source: "Odena, Dumoulin and Olah, Deconvolution and Checkerboard Artifacts, Distill 2016.";
+    BottleneckTooLarge = "bottleneck_too_large": After, "the latent is wider than what it holds",
+        why: "Most of its width carries nothing or says the same twice.",
+        measured: "Effective rank of the latent over its width, validation rows.",
+        helps: "A narrower latent.",
+        source: "Roy and Vetterli, The Effective Rank, EUSIPCO 2007.";
+    DeadLatents = "dead_latents": After, "dimensions of the latent never change",
+        why: "Dead units take no part and never come back under a rectifier.",
+        measured: "Share of latent dimensions with a single value over the validation rows.",
+        helps: "A smaller rate; winners chosen before the rectifier; a softer start of k.",
+        source: "Lu et al., Dying ReLU and Initialization, 2019; Makhzani and Frey 2013.";
+    DuplicateLatents = "duplicate_latents": After, "dimensions of the latent say the same",
+        why: "Copies take width without adding anything.",
+        measured: "Pairs of latent dimensions with an absolute correlation above the limit.",
+        helps: "A narrower latent; corruption.",
+        source: "Cogswell et al., Reducing Overfitting by Decorrelating, ICLR 2016.";
+    UnscaledLatents = "unscaled_latents": After, "latents reach a distance-based model unscaled",
+        why: "A few wide dimensions decide every distance.",
+        measured: "Largest over smallest standard deviation of the living dimensions, where \
+            `features.scale` leaves them as they are.",
+        helps: "`features.scale = \"standard\"` or `\"global\"`.",
+        source: "Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 14.3.3.";
+    OverfittedReconstruction = "overfitted_reconstruction": After,
+        "training rows are reconstructed far better than others",
+        why: "The features of new rows are worse than those the classifier was trained on.",
+        measured: "Error on validation rows over that on training rows.",
+        helps: "Corruption, early stopping, a narrower model.",
+        source: "Prechelt, Early Stopping - But When?, 1998.";
+    NoGain = "no_gain": After, "the features do not help",
+        why: "The classifier does as well or better without the autoencoder.",
+        measured: "The paired comparison of the report.",
+        helps: "Corruption and width before depth; all hidden layers as features; or leave the \
+            autoencoder out.",
+        source: "Ucar, Hajiramezanali and Edwards, SubTab, NeurIPS 2021, table 1.";
+    TooFewRepeats = "too_few_repeats": After, "too few repeats to say anything",
+        why: "One seed may be lucky.",
+        measured: "Repeats of the run, where the answer is uncertain.",
+        helps: "`repeats = 5`.",
+        source: "Bouthillier et al., Accounting for Variance, MLSys 2021.";
+}
+
+impl FindingId {
+    /// The finding of that identifier.
+    ///
+    /// ```
+    /// use hourglass_doctor::FindingId;
+    /// assert_eq!(FindingId::named("blur"), Some(FindingId::Blur));
+    /// assert_eq!(FindingId::named("hiccup"), None);
+    /// ```
+    pub fn named(name: &str) -> Option<FindingId> {
+        FindingId::ALL.iter().copied().find(|id| id.name() == name)
+    }
+
+    /// Its page as Markdown.
+    pub fn markdown(self) -> String {
+        let page = self.page();
+        let when = match page.moment {
+            Moment::Before => "before training, from the file and the data",
+            Moment::During => "from what each epoch measured",
+            Moment::After => "after training, from the model, its features and the results",
+        };
+        let mut text = format!("# {}: {}\n\n{}\n\n", self.name(), page.title, page.why);
+        for (heading, words) in [
+            ("When it is found", format!("{}.", capitalised(when))),
+            ("How it is measured", page.measured.to_owned()),
+            ("What helps", page.helps.to_owned()),
+            ("Source", page.source.to_owned()),
+        ] {
+            let _ = write!(text, "## {heading}\n\n{words}\n\n");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+        text
+    }
+}
+
+fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// `cargo xtask reference` writes them.
+    #[test]
+    fn the_pages_are_those_of_the_catalogue() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/doctor");
+        for &id in FindingId::ALL {
+            let page = std::fs::read_to_string(folder.join(format!("{}.md", id.name())));
+            assert_eq!(page.unwrap_or_default(), id.markdown(), "`cargo xtask reference` is due");
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), FindingId::ALL.len());
+    }
+
+    #[test]
+    fn names_are_those_of_json_and_stand_once() {
+        let names: BTreeSet<&str> = FindingId::ALL.iter().map(|id| id.name()).collect();
+        assert_eq!(names.len(), FindingId::ALL.len());
+        for &id in FindingId::ALL {
+            assert_eq!(FindingId::named(id.name()), Some(id));
+            let page = id.page();
+            for words in [page.title, page.why, page.measured, page.helps, page.source] {
+                assert!(!words.is_empty() && !words.contains("  "), "{}: {words}", id.name());
+            }
+        }
+    }
+}

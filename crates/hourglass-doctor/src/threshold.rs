@@ -1,0 +1,80 @@
+//! The limits that findings are held against, all in one table, each with where it comes from.
+
+/// A limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// Its name in this file.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What it is about, and the source or the measurement that set it.
+    pub source: &'static str,
+}
+
+macro_rules! thresholds {
+    ($($name:ident = $value:literal: $source:literal;)*) => {
+        $(#[doc = $source] pub(crate) const $name: f64 = $value;)*
+
+        /// Every limit.
+        pub const THRESHOLDS: &[Threshold] =
+            &[$(Threshold { name: stringify!($name), value: $value, source: $source }),*];
+    };
+}
+
+thresholds! {
+    UNSCALED_SPREAD = 30.0: "largest standard deviation of a column over the median one: with \
+        inputs that differ this much the Hessian's condition grows with the square (LeCun et al., \
+        Efficient BackProp, 1998, section 4.3)";
+    UNSCALED_LEVEL = 10.0: "largest absolute value of an input: twice what a standardised normal \
+        column of a million rows shows";
+    OUTLIER_REACH = 0.2: "share of a column's range that holds its central 98 %: a normal column \
+        of 10,000 rows has 0.6, an exponential one 0.5, a log-normal one of spread 1 about 0.2";
+    DUPLICATE_ROWS = 0.01: "share of validation or test rows that stand in the training part too: \
+        below a hundredth they can't move an accuracy by more than a point";
+    CODED_MISSING_SHARE = 0.005: "share of a column that one isolated extreme value takes up: five \
+        zeros among 768 blood sugars are codes";
+    CODED_MISSING_GAP = 0.15: "distance of that value from the next one, in ranges of the rest: \
+        in 768 rows of a real table a zero blood pressure lies 0.24 away";
+    IMBALANCE = 10.0: "rows of the largest class over those of the smallest: He and Garcia, \
+        Learning from Imbalanced Data, TKDE 2009, speak of 10 to 1 as marked";
+    FEW_SAMPLES = 500.0: "trained numbers for each training value (rows x columns), in thousandths";
+    SHIFT_LEVEL = 0.001: "level of the Kolmogorov-Smirnov tests after Holm's correction";
+    SHIFT_DISTANCE = 0.1: "Kolmogorov-Smirnov distance that matters: significance alone grows with \
+        the rows";
+    PSI = 0.25: "population stability index that credit scoring calls a major shift (Siddiqi, \
+        Credit Risk Scorecards, 2006)";
+    LEAKED_AUC = 0.995: "how well a single column may separate two classes before it is suspected \
+        of holding the answer";
+    SATURATED_DEPTH = 4.0: "sigmoid layers in a row: the derivative is at most 1/4, so that four \
+        of them pass at most 1/256 (Hochreiter 1991; Glorot and Bengio, AISTATS 2010)";
+    BATCH_SHARE = 0.25: "share of the training rows in a batch: fewer than four steps an epoch";
+    SMALL_BATCH = 8.0: "rows in a batch: below it the gradient of a batch is mostly noise, and \
+        products can't use the machine";
+    RATE_TOO_HIGH = 0.05: "learning rate of an optimiser that scales each step by the gradient's \
+        own size; fifty times Adam's default (Kingma and Ba, ICLR 2015)";
+    EXPLOSION = 1000.0: "gradient norm over the median of the epochs before it";
+    OSCILLATION = 0.3: "share of epochs whose training loss rises by more than a hundredth";
+    SLOW_FALL = 0.5: "share of the last tenth's fall rate over the first tenth's: a curve that \
+        bends has far less";
+    PLATEAU_EPOCHS = 10.0: "epochs without a fall of the validation loss by a thousandth at an \
+        unchanged rate: the patience of PyTorch's ReduceLROnPlateau";
+    OVERFIT_GAP = 1.3: "validation loss over training loss at the end";
+    REGRESSED = 1.1: "last validation loss over the lowest one";
+    DEAD_SHARE = 0.1: "share of latent dimensions that never change over the validation rows";
+    DUPLICATE_CORRELATION = 0.99: "absolute correlation from which two latent dimensions say the \
+        same";
+    LATENT_SPREAD = 30.0: "largest standard deviation of a latent dimension over the smallest \
+        that lives, before a model that measures distances";
+    RANK_SHARE = 0.25: "effective rank of the latent (Roy and Vetterli, EUSIPCO 2007) over its \
+        width";
+    COPY_RATIO = 0.2: "error on columns shuffled independently over the error of the mean, where \
+        the model should know which columns go together";
+    MEAN_RATIO = 0.95: "error over the error of putting the mean for every row";
+    PCA_RATIO = 1.05: "error over that of as many principal components, which need no training";
+    BLUR_ENERGY = 0.5: "share of the upper half of the spatial frequencies' energy that comes back";
+    CHECKERBOARD_PEAK = 4.0: "energy of the reconstruction at the period of the stride over that \
+        of its neighbours, relative to the data's own (Odena et al., Distill 2016)";
+    OVERFITTED_RECONSTRUCTION = 1.5: "error on validation rows over that on training rows";
+    TOO_FEW_REPEATS = 3.0: "repeats below which an interval over seeds has fewer than two degrees \
+        of freedom";
+}
