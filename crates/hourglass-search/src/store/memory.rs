@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
     AskRequest, Asked, FIXED, Lease, Lost, Requeued, Scope, Store, StudyId, StudyRecord, Suggest,
-    Suggestion,
+    Suggestion, later,
 };
 use crate::frozen::{Holder, REASON};
 use crate::schedule::{Fire, FireState, Schedule};
@@ -432,9 +432,4 @@ fn end_lease(trial: &mut FrozenTrial) {
     if let Some(holder) = &mut trial.holder {
         holder.lease_until = None;
     }
-}
-
-fn later(now: Timestamp, duration: Duration) -> Timestamp {
-    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }

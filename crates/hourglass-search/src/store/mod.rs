@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 pub use self::address::Address;
@@ -337,4 +337,10 @@ fn lease_lost(lease: &Lease) -> Error {
 fn lost_reason(losses: u32) -> String {
     let times = if losses == 1 { "once".into() } else { format!("{losses} times") };
     format!("its worker was lost {times}")
+}
+
+/// When a lease that begins now ends.
+fn later(now: Timestamp, lease: Duration) -> Timestamp {
+    let lease = SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(lease).unwrap_or(Timestamp::MAX)
 }

@@ -14,7 +14,7 @@ mod schema;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::cell::micros;
@@ -22,7 +22,7 @@ pub(super) use self::cell::{Cell, Row, write_time};
 pub(super) use self::schema::Dialect;
 use super::{
     AskRequest, Asked, Ended, FIXED, Lease, Lost, Requeued, Scope, Store, StudyId, StudyRecord,
-    Suggest, Suggestion,
+    Suggest, Suggestion, later,
 };
 use crate::frozen::REASON;
 use crate::schedule::{Fire, FireState, Schedule};
@@ -618,9 +618,4 @@ fn set_attribute(
         session.execute(&set, &[id.into(), key.into(), value.to_string().into()])?;
     }
     Ok(())
-}
-
-fn later(now: Timestamp, duration: Duration) -> Timestamp {
-    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
