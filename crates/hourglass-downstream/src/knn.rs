@@ -35,9 +35,9 @@ const LANES: usize = 32;
 /// |---|---|---|---|
 /// | `k` | chosen | neighbours that vote; 1, 3, 5, 9 or 15, chosen on validation, unless given | 1 to the number of rows |
 ///
-/// A vote counts as the class's weight. Of equally distant rows the one with the lower index is nearer; of equally frequent classes the
-/// lower wins. Distances are `|a|^2 + |b|^2 - 2ab` in `f32`, so that distances that agree in about
-/// six digits of the squared lengths count as equal.
+/// A vote counts as the class's weight. Of equally distant rows the one with the lower index is
+/// nearer; of equally frequent classes the lower wins. Distances are `|a|^2 + |b|^2 - 2ab` in
+/// `f32`, so that distances that agree in about six digits of the squared lengths count as equal.
 ///
 /// # Source
 /// scikit-learn's `KNeighborsClassifier(algorithm="brute", weights="uniform")`, with the same rule

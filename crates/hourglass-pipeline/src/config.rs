@@ -7,11 +7,13 @@ use hourglass_data::{DataConfig, PreprocessConfig, SplitConfig};
 use hourglass_downstream::{Calibration, ClassWeight, EstimatorConfig, Metric};
 use hourglass_features::{FeatureSet, FeaturesConfig};
 use hourglass_models::ModelConfig;
+use hourglass_schedule::ScheduleConfig;
 use hourglass_train::TrainConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::file::Breach;
+use crate::search::SearchConfig;
 
 /// One experiment: do autoencoder features help a classifier on this data?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +52,12 @@ pub struct Pipeline {
     pub features: FeaturesConfig,
     /// What the features are judged by.
     pub downstream: DownstreamConfig,
+    /// What a sweep varies; `pipeline run` doesn't read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchConfig>,
+    /// When a sweep goes on by itself; `pipeline run` doesn't read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleConfig>,
 }
 
 /// Which classifiers see which features.
@@ -164,7 +172,11 @@ impl Pipeline {
             "`threads` must be 1 or more".to_owned()
         });
         found.require(self.device == "cpu", "device", || {
-            format!("`device` is `{}`, which isn't built yet\nhint: use `cpu`", self.device)
+            format!(
+                "`device` is `{0}`, but all stages other than training run on the `cpu`\n\
+                 hint: to train there, write `device = \"{0}\"` under `[train]`",
+                self.device
+            )
         });
         found.data(self.data.check());
         found.data(self.split.check(self.data.publishes_test()));
@@ -225,6 +237,28 @@ impl Pipeline {
             if let Err(error) = model.check() {
                 found.add("downstream.models", error.to_string());
             }
+        }
+        if let Some(search) = &self.search {
+            found.0.extend(search.check());
+            let learns = |set: &FeatureSet| set.needs_training();
+            found.require(self.split.n_folds() == 1, "search", || {
+                "a sweep can't choose under cross-validation, where every row is a test row in \
+                 turn\nhint: search on one split, and run the best file with folds: \
+                 `pipeline run best.toml --set split.folds=5`"
+                    .to_owned()
+            });
+            let judged = search.objectives().iter().any(|o| o.figure == "downstream_validation");
+            found.require(!judged || downstream.compare.iter().any(learns), "search", || {
+                "`downstream_validation` needs a feature set of the autoencoder\nhint: put \
+                 `\"autoencoder\"` into `downstream.compare`, or choose another `objective`"
+                    .to_owned()
+            });
+        }
+        if let Some(schedule) = &self.schedule {
+            found.section("schedule", schedule.check());
+            found.require(self.search.is_some(), "schedule", || {
+                "`[schedule]` says when a sweep goes on, but there is no `[search]`".to_owned()
+            });
         }
         found.0
     }

@@ -82,11 +82,28 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The variants of a suite can't be read.
+    #[error(
+        "`{}` is no list of overrides by name\n\
+         hint: a line is `name = [\"train.epochs=5\"]`", path.display()
+    )]
+    Variants {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: toml::de::Error,
+    },
     /// There is no run to show.
     #[error("there is no run at `{}`\nhint: run a pipeline first, or name a run directory", path.display())]
     NoRun {
         /// Where it was looked for.
         path: PathBuf,
+    },
+    /// Whoever watched a trial ended it early; its training is dropped.
+    #[error("ended after epoch {epoch} by whoever watched it")]
+    Ended {
+        /// Epochs done.
+        epoch: usize,
     },
     /// The run was asked to stop; what is finished is kept.
     #[error("interrupted in `{stage}`\nhint: the same command goes on from here")]
@@ -124,6 +141,8 @@ impl Error {
                 | Error::File(_)
                 | Error::NoRun { .. }
                 | Error::NoPipelines { .. }
+                | Error::Train(hourglass_train::Error::Config { .. })
+                | Error::Variants { .. }
         )
     }
 }

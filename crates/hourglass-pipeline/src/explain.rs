@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hourglass_data::{Locations, SplitConfig};
+use hourglass_data::{ColumnSummary, Locations, SplitConfig};
 use serde::Serialize;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, read_json};
 use crate::config::Pipeline;
 use crate::error::Error;
 use crate::plan::{Kind, Plan, Stage};
+use crate::repeat::{DataFacts, FACTS_FILE};
 
 /// What would happen to a stage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,6 +72,30 @@ pub fn explain(
         });
     }
     Ok(explained)
+}
+
+/// What the preprocessing of the first repeat does to each column of a table; `None` where the
+/// cache doesn't hold it. Empty for images.
+///
+/// # Errors
+/// If the data is not here, or can't be read.
+pub fn explain_columns(
+    pipeline: &Pipeline,
+    base: &Path,
+    locations: &Locations,
+    runs_dir: &Path,
+) -> Result<Option<Vec<ColumnSummary>>, Error> {
+    let resolved = hourglass_data::locate(&pipeline.data, base, locations)?;
+    let plan = Plan::new(pipeline, &resolved.fingerprint(pipeline.data_seed())?);
+    let first = plan.stages.iter().find(|stage| stage.kind == Kind::Preprocess);
+    let entry = first.and_then(|stage| Cache::new(runs_dir).find(&stage.inputs));
+    match entry {
+        None => Ok(None),
+        Some(entry) => {
+            let facts: DataFacts = read_json(&entry.dir.join(FACTS_FILE))?;
+            Ok(Some(facts.columns))
+        }
+    }
 }
 
 fn reason(cache: &Cache, stage: &Stage) -> String {

@@ -1,10 +1,13 @@
 //! What the report shows of the autoencoder itself: how well rows come back, beside simple
 //! yardsticks, and a map of the latent. It knows no classifier.
 
-use hourglass_core::{ColumnMoments, MatrixView, Part, Samples};
-use hourglass_features::{HiddenLayers, Pca, encode_all, reconstruct_all, squared_error};
+use hourglass_core::{ColumnMoments, MatrixView, Part, Samples, Seed};
+use hourglass_features::{
+    HiddenLayers, Pca, encode_all, mean_losses, reconstruct_all, squared_error,
+};
 use hourglass_models::Autoencoder;
-use hourglass_report::{LatentMap, ReconstructionError, rounded};
+use hourglass_report::{LatentMap, PartLoss, ReconstructionError, rounded};
+use hourglass_train::TrainConfig;
 use ndarray::{Array1, Axis, s};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,8 @@ const PCA_YARDSTICK: usize = 30;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) errors: Vec<ReconstructionError>,
+    /// The loss by part; empty where it is nothing but a reconstruction.
+    pub(crate) losses: Vec<PartLoss>,
     /// The first samples of the training part and of the validation part, as the model sees them.
     pub(crate) originals: [Vec<Vec<f32>>; 2],
     pub(crate) latent_map: Option<LatentMap>,
@@ -33,8 +38,9 @@ impl Figures {
     pub(crate) fn of(
         samples: &Samples,
         trained: &dyn Autoencoder,
-        batch_size: usize,
+        train: &TrainConfig,
         n_pictures: usize,
+        seed: Seed,
     ) -> Result<Figures, Error> {
         let first = |part| {
             let rows = samples.part(part);
@@ -42,11 +48,28 @@ impl Figures {
             rows.map(|row| rounded(&row.to_vec())).collect()
         };
         Ok(Figures {
-            errors: errors(samples, trained, batch_size)?,
+            errors: errors(samples, trained, train.batch_size)?,
+            losses: losses(samples, trained, train, seed)?,
             originals: [first(Part::Train), first(Part::Validation)],
             latent_map: if n_pictures > 0 { latent_map(samples, trained)? } else { None },
         })
     }
+}
+
+fn losses(
+    samples: &Samples,
+    trained: &dyn Autoencoder,
+    train: &TrainConfig,
+    seed: Seed,
+) -> Result<Vec<PartLoss>, Error> {
+    let of = |part| mean_losses(trained, samples.part(part), &train.loss, train.batch_size, seed);
+    let (validation, test) = (of(Part::Validation)?, of(Part::Test)?);
+    if validation.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let pairs = validation.into_iter().zip(test);
+    let row = |((name, validation), (_, test))| PartLoss { name, validation, test };
+    Ok(pairs.map(row).collect())
 }
 
 fn errors(
@@ -79,16 +102,25 @@ fn errors(
         errors.push(of_parts(name, &|rows| Ok(pca.squared_error(rows)?))?);
     }
     errors.push(of_parts("autoencoder".to_owned(), &|rows| {
-        // In the batches of the training, whose rows may compete with each other; and never more
-        // than one of them beside the data.
-        let mut sum = 0.0;
-        for batch in rows.axis_chunks_iter(Axis(0), batch_size) {
-            let output = reconstruct_all(trained, batch, batch_size)?;
-            sum += squared_error(batch, output.view()) * batch.nrows() as f64;
-        }
-        Ok(sum / rows.nrows() as f64)
+        reconstruction_error(trained, rows, batch_size)
     })?);
     Ok(errors)
+}
+
+/// Summed squared error of a sample, mean over the rows.
+pub(crate) fn reconstruction_error(
+    trained: &dyn Autoencoder,
+    rows: MatrixView<'_>,
+    batch_size: usize,
+) -> Result<f64, Error> {
+    // In the batches of the training, whose rows may compete with each other; and never more than
+    // one of them beside the data.
+    let mut sum = 0.0;
+    for batch in rows.axis_chunks_iter(Axis(0), batch_size) {
+        let output = reconstruct_all(trained, batch, batch_size)?;
+        sum += squared_error(batch, output.view()) * batch.nrows() as f64;
+    }
+    Ok(sum / rows.nrows() as f64)
 }
 
 /// The first two principal components of the latent, fitted on training rows, of test rows.

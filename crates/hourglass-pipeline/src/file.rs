@@ -6,9 +6,10 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,9 +19,10 @@ use crate::lint;
 use crate::overrides;
 use crate::problem::{FileError, Problem, Source};
 use crate::schema;
+use crate::space;
 
-/// Tables of the file format that belong to sweeps.
-const SWEEP_TABLES: [&str; 2] = ["search", "schedule"];
+/// The schema of pipeline files; a sweep reads hundreds of them.
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema::of::<Pipeline>);
 
 /// Reads and checks a pipeline file with its `--set` overrides.
 ///
@@ -37,7 +39,38 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Pipeline, Error> {
 /// # Errors
 /// With every mistake found.
 pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Pipeline, FileError> {
-    parse_as(text, origin, overrides, Pipeline::check)
+    let given = Text { text, origin, overrides: overrides.to_vec() };
+    parse_as(&given, &SCHEMA, |pipeline: &Pipeline| {
+        let breaches = pipeline.check();
+        match &pipeline.search {
+            Some(search) if breaches.is_empty() => space::check(&given, &SCHEMA, search),
+            _ => breaches,
+        }
+    })
+}
+
+/// A pipeline file as it was given.
+#[derive(Clone, Debug)]
+pub struct Text<'a> {
+    /// What stands in it.
+    pub text: &'a str,
+    /// What messages call it.
+    pub origin: &'a str,
+    /// What is laid over it, in order.
+    pub overrides: Vec<String>,
+}
+
+impl Text<'_> {
+    /// The same file with more laid over it.
+    pub(crate) fn with(&self, more: Vec<String>) -> Self {
+        let overrides = self.overrides.iter().cloned().chain(more).collect();
+        Text { overrides, ..self.clone() }
+    }
+
+    /// The checked file, but for the corners of its space.
+    pub(crate) fn read(&self) -> Result<Pipeline, FileError> {
+        parse_as(self, &SCHEMA, Pipeline::check)
+    }
 }
 
 /// A rule that a typed file breaks: the dotted path to blame, and what is wrong.
@@ -47,12 +80,12 @@ pub(crate) struct Breach {
     pub(crate) message: String,
 }
 
-fn parse_as<T: DeserializeOwned + JsonSchema>(
-    text: &str,
-    origin: &str,
-    overrides: &[String],
+fn parse_as<T: DeserializeOwned>(
+    given: &Text<'_>,
+    schema: &Value,
     check: impl Fn(&T) -> Vec<Breach>,
 ) -> Result<T, FileError> {
+    let Text { text, origin, overrides } = given;
     let mut source = Source::default();
     source.push(origin, text);
     let override_texts = overrides::texts(&mut source, overrides);
@@ -67,55 +100,46 @@ fn parse_as<T: DeserializeOwned + JsonSchema>(
         // The rest would be about what the parser made of broken text.
         return Err(source.render(problems));
     }
-    problems.extend(remove_sweep_tables(table.get_mut()));
-    problems.extend(lint::lint(&schema::of::<T>(), &table));
+    problems.extend(lint::lint(schema, &table));
     if !problems.is_empty() {
         return Err(source.render(problems));
     }
     let typed = T::deserialize(toml::Deserializer::from(table.clone())).map_err(|error| {
-        source.render(vec![Problem::new(error.span().unwrap_or(0..0), error.message().trim())])
+        source.render(vec![with_hint(error.span().unwrap_or(0..0), error.message().trim())])
     })?;
     let breaches = check(&typed);
     if breaches.is_empty() {
         return Ok(typed);
     }
-    let problems = breaches.into_iter().map(|breach| {
-        let (title, help) = match breach.message.split_once("\nhint: ") {
-            Some((title, hint)) => (title.to_owned(), Some(hint.to_owned())),
-            None => (breach.message, None),
-        };
-        Problem { help, ..Problem::new(place_of(table.get_ref(), &breach.path), title) }
-    });
+    let problems = breaches
+        .iter()
+        .map(|breach| with_hint(place_of(table.get_ref(), &breach.path), &breach.message));
     Err(source.render(problems.collect()))
 }
 
-/// Tables that are part of the format but not of this version.
-fn remove_sweep_tables(table: &mut DeTable<'_>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for name in SWEEP_TABLES {
-        if let Some((key, _)) = table.remove_entry(name) {
-            problems.push(
-                Problem::new(
-                    key.span(),
-                    format!("`[{name}]` can't be used: sweeps aren't built yet"),
-                )
-                .help("remove the table; the rest of the file runs as one experiment"),
-            );
-        }
+/// A problem whose message ends with a line `hint: ...`, where it has one.
+fn with_hint(span: Range<usize>, message: &str) -> Problem {
+    match message.split_once("\nhint: ") {
+        Some((title, hint)) => Problem::new(span, title).help(hint),
+        None => Problem::new(span, message),
     }
-    problems
 }
 
 /// Where the value of a dotted path stands, or the last of its tables that does.
 fn place_of(root: &DeTable<'_>, path: &str) -> Range<usize> {
     let mut place = 0..0;
-    let mut table = Some(root);
-    for name in path.split('.') {
+    let (mut table, mut rest) = (Some(root), path);
+    while !rest.is_empty() {
+        // A key of the space is a path itself, and stands in the table with its dots.
+        let (name, below) = match table.and_then(|table| table.get_key_value(rest)) {
+            Some(_) => (rest, ""),
+            None => rest.split_once('.').unwrap_or((rest, "")),
+        };
         let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else {
             return place;
         };
         place = whole(key, value);
-        table = value.get_ref().as_table();
+        (table, rest) = (value.get_ref().as_table(), below);
     }
     place
 }
@@ -131,6 +155,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use expect_test::{Expect, expect};
+    use schemars::JsonSchema;
     use serde::Deserialize;
 
     use super::*;
@@ -184,7 +209,8 @@ mod tests {
 
     fn read(text: &str, overrides: &[&str]) -> Result<Small, FileError> {
         let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-        parse_as(text, "p.toml", &overrides, |file: &Small| {
+        let given = Text { text, origin: "p.toml", overrides };
+        parse_as(&given, &schema::of::<Small>(), |file: &Small| {
             let (Kind::Mlp(width) | Kind::KSparse(width)) = &file.model;
             let too_wide = width.latent_dim > 100;
             let message = format!("`latent_dim` is {}\nhint: take less", width.latent_dim);
@@ -405,13 +431,13 @@ mod tests {
               |
               = help: `epochs` is a key of `[train]`
 
-            error: `[search]` can't be used: sweeps aren't built yet
+            error: unknown key `search`
              --> p.toml:8:2
               |
             8 | [search]
-              |  ^^^^^^
+              |  ^^^^^^ not a key of the pipeline file
               |
-              = help: remove the table; the rest of the file runs as one experiment"#]],
+              = help: expected one of `model`, `more`, `name`, `train`"#]],
         );
     }
 

@@ -80,7 +80,7 @@ impl Judgement {
         let (numbers, _) = bytes.as_chunks::<4>();
         let scores: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
         let n_rows = judgement.predicted.len();
-        let shape = (n_rows, if n_rows > 0 { scores.len() / n_rows } else { 0 });
+        let shape = (n_rows, scores.len().checked_div(n_rows).unwrap_or(0));
         judgement.scores = Matrix::from_shape_vec(shape, scores).unwrap_or_default();
         Ok(judgement)
     }

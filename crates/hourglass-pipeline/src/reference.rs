@@ -314,7 +314,25 @@ fn default_of(schema: &Object, required: bool) -> String {
         _ if required => "required".to_owned(),
         Some(Value::Null) | None => "none".to_owned(),
         Some(Value::Object(map)) if map.len() > 2 => "see there".to_owned(),
-        Some(default) => format!("`{default}`"),
+        Some(default) => format!("`{}`", short(default)),
+    }
+}
+
+/// JSON as it was written: a number that was stored as `f32` without the digits of its `f64`.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let inside: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key} = {}", short(value))).collect();
+            format!("{{ {} }}", inside.join(", "))
+        }
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if number.is_f64() && f64::from(double as f32) == double => {
+                format!("{:?}", double as f32)
+            }
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 

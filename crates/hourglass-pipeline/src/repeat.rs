@@ -3,15 +3,15 @@
 //! where the cache misses.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hourglass_core::{
     Interrupt, Matrix, Part, Partition, Progress, SampleShape, Samples, Seed, Targets, Task,
 };
-use hourglass_data::{Provenance, Resolved};
+use hourglass_data::{ColumnSummary, Provenance, Resolved};
 use hourglass_features::{Bundle, FeatureSet, Sources, extract};
 use hourglass_models::{Autoencoder, build};
-use hourglass_train::{FitOptions, History, fit};
+use hourglass_train::{FitOptions, History, Observer, Unobserved, fit};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Slot, read_json, write_json};
@@ -22,10 +22,20 @@ use crate::judgement::{Asked, Judgement, judge};
 use crate::plan::Kind;
 use crate::run::Runner;
 
-const FACTS_FILE: &str = "data.json";
-const HISTORY_FILE: &str = "history.json";
+pub(crate) const FACTS_FILE: &str = "data.json";
+pub(crate) const HISTORY_FILE: &str = "history.json";
 const FIGURES_FILE: &str = "figures.json";
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// A checkpoint holds the weights and, for most optimisers, two more numbers for each.
+const STATES: usize = 3;
+
+/// What a plain disk takes.
+const BYTES_A_SECOND: f64 = 500e6;
+
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+const LONGEST_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Samples of each part whose reconstructions are followed over the epochs.
 const N_WATCHED: usize = 8;
@@ -49,6 +59,8 @@ pub(crate) struct DataFacts {
     pub(crate) value_range: [f32; 2],
     /// What a reader should know of the preparation, one sentence each.
     pub(crate) notes: Vec<String>,
+    /// What becomes of each source column of a table.
+    pub(crate) columns: Vec<ColumnSummary>,
 }
 
 /// Everything that the report needs of one repeat.
@@ -81,7 +93,8 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     }
 
     let entry = runner.stage(stage(Kind::Train), |slot| {
-        train(rows.get()?, pipeline, seed, slot, progress, interrupt)
+        let watch = Watch { progress, interrupt, observer: &Unobserved };
+        train(rows.get()?, pipeline, seed, slot, &watch).map(drop)
     })?;
     let bundle = entry.dir;
     let history: History = read_json(&bundle.join(HISTORY_FILE))?;
@@ -89,9 +102,9 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
 
     let entry = runner.stage(stage(Kind::Figures), |slot| {
         let samples = &rows.get()?.samples;
-        let batch_size = pipeline.train.batch_size;
         let n_pictures = if repeat == 0 { N_WATCHED } else { 0 };
-        let figures = Figures::of(samples, trained.as_ref(), batch_size, n_pictures)?;
+        let (train, seed) = (&pipeline.train, seed.child("figures"));
+        let figures = Figures::of(samples, trained.as_ref(), train, n_pictures, seed)?;
         write_json(&slot.dir().join(FIGURES_FILE), &figures)
     })?;
     let figures: Figures = read_json(&entry.dir.join(FIGURES_FILE))?;
@@ -150,10 +163,18 @@ pub(crate) struct Rows<'a> {
     prepared: Option<Prepared>,
 }
 
+/// The rows of a run as the model sees them.
 pub(crate) struct Prepared {
     pub(crate) samples: Samples,
     preprocessing: serde_json::Value,
     pub(crate) facts: DataFacts,
+}
+
+/// Who follows a training.
+pub(crate) struct Watch<'a> {
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) observer: &'a dyn Observer,
 }
 
 impl<'a> Rows<'a> {
@@ -174,7 +195,8 @@ impl<'a> Rows<'a> {
         Ok(self.prepared.insert(prepared))
     }
 
-    fn prepare(&self) -> Result<Prepared, Error> {
+    /// Reads the source, splits it and scales it.
+    pub(crate) fn prepare(&self) -> Result<Prepared, Error> {
         let loaded = self.source.load(self.pipeline.data_seed(), self.interrupt)?;
         let Pipeline { split, preprocess, .. } = self.pipeline;
         let (run, split_seed) = (self.run, self.pipeline.split_seed(self.run));
@@ -199,7 +221,7 @@ impl<'a> Rows<'a> {
         let facts = DataFacts {
             partition: samples.partition,
             shape: samples.shape.clone(),
-            test_is_published: loaded.test.is_some(),
+            test_is_published: split.keeps_published(loaded.test.is_some()),
             provenance: loaded.provenance,
             task,
             classes: samples.targets.class_names().unwrap_or_default().to_vec(),
@@ -208,6 +230,7 @@ impl<'a> Rows<'a> {
             watched: watched_classes(&samples),
             value_range: [low, high],
             notes,
+            columns: preprocessor.summary(),
         };
         Ok(Prepared { samples, preprocessing: crate::key::to_value(&preprocessor), facts })
     }
@@ -220,12 +243,16 @@ fn watched_classes(samples: &Samples) -> [Vec<u32>; 2] {
     })
 }
 
+/// Says in bold that other data than those asked for are used, where they are.
+pub(crate) fn fallback_sentence(provenance: &Provenance) -> Option<String> {
+    let (reason, dataset) = (provenance.fallback.as_ref()?, &provenance.dataset);
+    Some(format!("**NOT THE DATA ASKED FOR: running on {dataset} instead ({reason})**"))
+}
+
 /// Says which data it is and whence; a fallback must not be missed.
 fn announce(progress: &dyn Progress, data: &DataFacts) {
-    if let Some(reason) = &data.provenance.fallback {
-        let dataset = &data.provenance.dataset;
-        progress
-            .say(&format!("**NOT THE DATA ASKED FOR: running on {dataset} instead ({reason})**"));
+    if let Some(said) = fallback_sentence(&data.provenance) {
+        progress.say(&said);
     }
     let Partition { n_train, n_validation, n_test } = data.partition;
     progress.say(&data.provenance.sentence);
@@ -235,14 +262,13 @@ fn announce(progress: &dyn Progress, data: &DataFacts) {
     data.notes.iter().for_each(|note| progress.say(note));
 }
 
-fn train(
+pub(crate) fn train(
     rows: &Prepared,
     pipeline: &Pipeline,
     seed: Seed,
     slot: &Slot,
-    progress: &dyn Progress,
-    interrupt: &Interrupt,
-) -> Result<(), Error> {
+    watch: &Watch<'_>,
+) -> Result<(History, Box<dyn Autoencoder>), Error> {
     let samples = &rows.samples;
     let [low, high] = rows.facts.value_range;
     pipeline.model.check_range(&pipeline.train.loss, low, high)?;
@@ -252,9 +278,12 @@ fn train(
         checkpoint: Some(checkpoint.clone()),
         telemetry: Some(slot.dir().join("telemetry.jsonl")),
         tensorboard: pipeline.train.tensorboard.then(|| slot.dir().join("tensorboard")),
+        checkpoint_interval: checkpoint_interval(model.as_ref()),
         n_watched: N_WATCHED,
-        progress,
-        interrupt,
+        progress: watch.progress,
+        interrupt: watch.interrupt,
+        observer: watch.observer,
+        shape: Some(&samples.shape),
         ..FitOptions::default()
     };
     let (fit_on, check_on) = (samples.part(Part::Train), samples.part(Part::Validation));
@@ -269,10 +298,19 @@ fn train(
         // A finished training has no use for it, and it is three times the weights.
         std::fs::remove_file(&checkpoint).doing("remove", &checkpoint)?;
     }
-    Ok(())
+    Ok((history, model))
 }
 
-fn features_of(
+/// So long that saving the state takes a hundredth of the time at most; a small model loses no
+/// more than a second when its process is killed.
+fn checkpoint_interval(model: &dyn Autoencoder) -> Duration {
+    let n_weights: usize = model.parameters().iter().map(|parameter| parameter.len()).sum();
+    let n_bytes = n_weights * STATES * size_of::<f32>();
+    let seconds = 100.0 * n_bytes as f64 / BYTES_A_SECOND;
+    Duration::from_secs_f64(seconds).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
+}
+
+pub(crate) fn features_of(
     set: FeatureSet,
     rows: &Prepared,
     pipeline: &Pipeline,

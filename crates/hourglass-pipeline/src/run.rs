@@ -243,6 +243,16 @@ mod tests {
     }
 
     #[test]
+    fn event_files_lie_in_the_run_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = go(folder.path(), &["train.tensorboard=true"], false);
+        for repeat in ["repeat-1", "repeat-2"] {
+            let events = outcome.folder.join(repeat).join("tensorboard");
+            assert_eq!(fs::read_dir(events).unwrap().count(), 1, "{repeat}");
+        }
+    }
+
+    #[test]
     fn editing_downstream_trains_nothing_anew() {
         let folder = tempfile::tempdir().unwrap();
         let runs_dir = folder.path();

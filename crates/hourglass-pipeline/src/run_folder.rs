@@ -16,6 +16,11 @@ use crate::error::{Doing, Error};
 
 const REPORT_FILE: &str = "report.json";
 const TIMINGS_FILE: &str = "timings.json";
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
+/// The pipeline file with every default filled in.
+pub(crate) const RESOLVED_FILE: &str = "pipeline.toml";
+/// Key of the manifest: the folder that paths of the pipeline file are relative to.
+pub(crate) const BASE_KEY: &str = "base";
 
 /// What a run directory is made from.
 pub(crate) struct RunRecord<'a> {
@@ -55,12 +60,12 @@ fn fill(folder: &Path, record: &RunRecord<'_>) -> Result<(), Error> {
     let timings = timings(record);
     write_json(&folder.join(REPORT_FILE), report)?;
     write_json(&folder.join(TIMINGS_FILE), &timings)?;
-    write_json(&folder.join("manifest.json"), &manifest(record, &timings))?;
+    write_json(&folder.join(MANIFEST_FILE), &manifest(record, &timings))?;
     let text = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).doing("write", &path)
     };
-    text("pipeline.toml", pipeline.resolved())?;
+    text(RESOLVED_FILE, pipeline.resolved())?;
     text("report.md", to_markdown(report, Some(&timings)))?;
     text("report.html", hourglass_report::to_html(report, Some(&timings))?)?;
     for (repeat, bundle) in record.bundles.iter().enumerate() {
@@ -91,14 +96,16 @@ pub(crate) fn read(folder: &Path) -> Result<(Report, Option<Timings>), Error> {
     Ok((read_json(&path)?, read_json(&folder.join(TIMINGS_FILE)).ok()))
 }
 
-/// Copies the files of a folder; as links where the file system has them, which takes no room.
+/// Copies a folder; files as links where the file system has them, which takes no room.
 fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
     fs::create_dir_all(to).doing("create", to)?;
     for item in fs::read_dir(from).doing("read", from)? {
         let source = item.doing("read", from)?.path();
         let Some(name) = source.file_name() else { continue };
         let target: PathBuf = to.join(name);
-        if fs::hard_link(&source, &target).is_err() {
+        if source.is_dir() {
+            copy_files(&source, &target)?;
+        } else if fs::hard_link(&source, &target).is_err() {
             fs::copy(&source, &target).doing("copy to", &target)?;
         }
     }
@@ -130,7 +137,7 @@ fn manifest(record: &RunRecord<'_>, timings: &Timings) -> serde_json::Value {
         "data": { "dataset": report.data.dataset, "fingerprint": record.fingerprint, "files": report.data.files },
         "machine": timings.machine,
         "threads": timings.threads,
-        "base": fs::canonicalize(base_or_here(record.base)).ok(),
+        BASE_KEY: fs::canonicalize(base_or_here(record.base)).ok(),
         "git_commit": git_commit(),
         "started": timings.started,
         "finished": timings.finished,

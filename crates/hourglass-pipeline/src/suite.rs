@@ -131,12 +131,33 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The file of a suite's folder that holds [`Variants`]; it is no pipeline.
+const VARIANTS_FILE: &str = "variants.toml";
+
+/// What every pipeline of the folder is also run with: overrides, as in `--set`, by a name that is
+/// added to that of the pipeline. So that one file a data set serves several autoencoders:
+///
+/// ```toml
+/// variational = ["model={ variational = { latent_dim = 16 } }"]
+/// ```
+type Variants = BTreeMap<String, Vec<String>>;
+
+fn variants(dir: &Path) -> Result<Variants, Error> {
+    let path = dir.join(VARIANTS_FILE);
+    if !path.exists() {
+        return Ok(Variants::new());
+    }
+    let text = std::fs::read_to_string(&path).doing("read", &path)?;
+    toml::from_str(&text).map_err(|source| Error::Variants { path, source })
+}
+
 /// Every pipeline of the folder with its file name, checked.
 fn load_all(dir: &Path, options: &SuiteOptions) -> Result<Vec<(String, Pipeline)>, Error> {
     let mut files = Vec::new();
     for item in std::fs::read_dir(dir).doing("read", dir)? {
         let path = item.doing("read", dir)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        if is_toml && path.file_name().is_some_and(|name| name != VARIANTS_FILE) {
             files.push(path);
         }
     }
@@ -144,16 +165,27 @@ fn load_all(dir: &Path, options: &SuiteOptions) -> Result<Vec<(String, Pipeline)
     if files.is_empty() {
         return Err(Error::NoPipelines { path: dir.to_owned() });
     }
-    let load = |path: &PathBuf| {
-        let mut pipeline = crate::load(path, &options.overrides)?;
+    let variants = variants(dir)?;
+    let load = |path: &PathBuf, variant: Option<(&String, &Vec<String>)>| {
+        let mut overrides = variant.map_or_else(Vec::new, |(_, overrides)| overrides.clone());
+        overrides.extend(options.overrides.iter().cloned());
+        let mut pipeline = crate::load(path, &overrides)?;
         if options.quick {
             pipeline.repeats = pipeline.repeats.min(QUICK_REPEATS);
             pipeline.train.epochs = pipeline.train.epochs.min(QUICK_EPOCHS);
         }
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some((name, _)) = variant {
+            pipeline.name = format!("{}_{name}", pipeline.name);
+            file = format!("{file}, {name}");
+        }
         Ok((file, pipeline))
     };
-    files.iter().map(load).collect()
+    let all = files.iter().flat_map(|path| {
+        let own = std::iter::once((path, None));
+        own.chain(variants.iter().map(move |variant| (path, Some(variant))))
+    });
+    all.map(|(path, variant)| load(path, variant)).collect()
 }
 
 /// Passes on lines with the name of their pipeline; bars of several at once would be a jumble.
@@ -404,6 +436,8 @@ mod tests {
             fs::write(dir.join(format!("{name}.toml")), text).unwrap();
         }
         fs::write(dir.join("notes.md"), "not a pipeline").unwrap();
+        let wide = "wide = [\"model.undercomplete.latent_dim=4\"]\n";
+        fs::write(dir.join(VARIANTS_FILE), wide).unwrap();
         let runs_dir = folder.path().join("runs");
         let options = SuiteOptions {
             run: RunOptions {
@@ -423,7 +457,10 @@ mod tests {
         let go = || run_suite(&dir, &options, &Silent, &Interrupt::new()).unwrap();
         let first = go();
         let files: Vec<&str> = first.report.entries.iter().map(|e| e.file.as_str()).collect();
-        assert_eq!(files, ["a.toml", "b.toml", "c.toml"]);
+        let expected =
+            ["a.toml", "a.toml, wide", "b.toml", "b.toml, wide", "c.toml", "c.toml, wide"];
+        assert_eq!(files, expected);
+        assert_eq!(first.report.entries[1].name, "a_wide");
         assert!(first.report.entries.iter().all(|entry| entry.repeats == 2), "quick");
         assert_eq!(first.report.gains.len(), 2);
         assert_eq!(first.report.mean_gain.as_ref().unwrap().n, 2);

@@ -138,6 +138,15 @@ fn reconstruction(repeats: &[RepeatResult]) -> report::Reconstruction {
             validation: mean(row, |error| error.validation),
             test: mean(row, |error| error.test),
         });
+    let mean_loss = |row: usize, part: fn(&report::PartLoss) -> f64| {
+        let sum: f64 = repeats.iter().map(|repeat| part(&repeat.figures.losses[row])).sum();
+        sum / repeats.len() as f64
+    };
+    let losses = first.figures.losses.iter().enumerate().map(|(row, loss)| report::PartLoss {
+        name: loss.name.clone(),
+        validation: mean_loss(row, |loss| loss.validation),
+        test: mean_loss(row, |loss| loss.test),
+    });
     let snapshots = &first.history.snapshots;
     let [train, validation] = &first.figures.originals;
     // The trainer watches the samples of both parts in one list, those of the training part first.
@@ -158,6 +167,7 @@ fn reconstruction(repeats: &[RepeatResult]) -> report::Reconstruction {
         shape: first.data.shape.clone(),
         value_range: first.data.value_range,
         errors: errors.collect(),
+        losses: losses.collect(),
         epochs: snapshots.iter().map(|snapshot| snapshot.epoch).collect(),
         train: fixed(train, train_classes, 0),
         validation: fixed(validation, validation_classes, train.len()),

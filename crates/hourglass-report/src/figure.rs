@@ -2,23 +2,35 @@
 //! dark. Colours are CSS classes of the page, nothing has an id, and text is the page's own font.
 
 mod axis;
+mod bars;
+mod contour;
 mod critical;
 mod curves;
 mod diagonal;
 mod forest;
+mod parallel;
+mod plot;
 mod profile;
 mod rates;
+mod scale;
 mod scatter;
 mod shares;
+mod tracks;
 
+pub(crate) use bars::Bars;
+pub(crate) use contour::Contour;
 pub(crate) use critical::CriticalDifference;
 pub(crate) use curves::{Curves, Line, LineKind, Reference};
 pub(crate) use diagonal::{Diagonal, Trace};
 pub(crate) use forest::{Forest, ForestRow};
+pub(crate) use parallel::{Parallel, ParallelTrial};
+pub(crate) use plot::{Plot, PlotPoint};
 pub(crate) use profile::{MOST_COLUMNS, Profile};
 pub(crate) use rates::Rates;
+pub(crate) use scale::Dimension;
 pub(crate) use scatter::{Scatter, colour};
 pub(crate) use shares::Shares;
+pub(crate) use tracks::{Track, Tracks};
 
 /// Number of class colours that the page's style sheet defines.
 pub(crate) const N_COLOURS: usize = 10;
@@ -41,6 +53,16 @@ pub(crate) enum Figure {
     Diagonal(Diagonal),
     /// Scores against shares of the labels.
     Shares(Shares),
+    /// Trials over two dimensions.
+    Plot(Plot),
+    /// Trials over all dimensions.
+    Parallel(Parallel),
+    /// Shares.
+    Bars(Bars),
+    /// A value over two parameters.
+    Contour(Contour),
+    /// What was measured in many trials as they went on.
+    Tracks(Tracks),
 }
 
 impl Figure {
@@ -55,6 +77,11 @@ impl Figure {
             Figure::Rates(rates) => rates.svg(),
             Figure::Diagonal(diagonal) => diagonal.svg(),
             Figure::Shares(shares) => shares.svg(),
+            Figure::Plot(plot) => plot.svg(),
+            Figure::Parallel(parallel) => parallel.svg(),
+            Figure::Bars(bars) => bars.svg(),
+            Figure::Contour(contour) => contour.svg(),
+            Figure::Tracks(tracks) => tracks.svg(),
         }
     }
 }

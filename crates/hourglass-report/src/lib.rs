@@ -12,6 +12,7 @@ mod verdict;
 mod markdown;
 mod metric_table;
 mod page;
+mod sweep;
 mod table;
 
 mod suite;
@@ -30,14 +31,18 @@ pub use error::ReportError;
 pub use markdown::to_markdown;
 pub use model::{
     AUTOENCODER, ClassRow, Comparison, Confusion, DataFile, DataSummary, Effect, EpochRow,
-    FixedSample, LatentMap, Mark, Metric, ModelSummary, PCA, Practice, RANDOM_ENCODER, RAW,
-    RAW_AND_AUTOENCODER, Reconstruction, ReconstructionError, Report, ResultRow, SCHEMA_VERSION,
-    ScoreCurves, TrainingRun, ValuePredictions, rounded,
+    FixedSample, LatentMap, Mark, Metric, ModelSummary, PCA, PartLoss, Practice, RANDOM_ENCODER,
+    RAW, RAW_AND_AUTOENCODER, Reconstruction, ReconstructionError, Report, ResultRow,
+    SCHEMA_VERSION, ScoreCurves, TrainingRun, ValuePredictions, rounded,
 };
 pub use page::{RateReport, rate_page, to_html};
 pub use suite::{
     MeanGain, SUITE_SCHEMA_VERSION, SuiteCost, SuiteCosts, SuiteEntry, SuiteFailure, SuiteGain,
     SuiteRanks, SuiteReport, SuiteRow, suite_to_html, suite_to_markdown,
+};
+pub use sweep::{
+    SWEEP_SCHEMA_VERSION, SweepChange, SweepObjective, SweepParameter, SweepReport, SweepState,
+    SweepTest, SweepTestRow, SweepTrial, sweep_html,
 };
 pub use table::{results_csv, results_text};
 pub use timings::{DownstreamTiming, StageTiming, Timings};

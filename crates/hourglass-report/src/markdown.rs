@@ -177,6 +177,17 @@ fn reconstruction_errors(page: &mut Page, reconstruction: &Reconstruction) {
         })
         .collect();
     page.table(&["put in place of the input", "training", "validation", "test"], &rows);
+    if reconstruction.losses.is_empty() {
+        return;
+    }
+    page.paragraph("Loss of the trained model by part, on clean samples.");
+    let show = |value: f64| words::significant(value);
+    let rows: Vec<Vec<String>> = reconstruction
+        .losses
+        .iter()
+        .map(|row| vec![escaped(&row.name), show(row.validation), show(row.test)])
+        .collect();
+    page.table(&["part", "validation", "test"], &rows);
 }
 
 fn classes(page: &mut Page, report: &Report) {

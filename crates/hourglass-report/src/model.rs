@@ -366,12 +366,28 @@ pub struct Reconstruction {
     pub value_range: [f32; 2],
     /// The yardsticks, then the autoencoder; mean over the repeats.
     pub errors: Vec<ReconstructionError>,
+    /// The trained model's loss by part, and what else it knows of itself; mean over the repeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<PartLoss>,
     /// Epochs after which the fixed samples were put through the first repeat's model.
     pub epochs: Vec<usize>,
     /// Fixed samples of the training part.
     pub train: Vec<FixedSample>,
     /// Fixed samples of the validation part.
     pub validation: Vec<FixedSample>,
+}
+
+/// A part of the loss on clean samples, in the unit in which the model adds it, or another number
+/// that the model knows of itself, such as the perplexity of its codebook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartLoss {
+    /// `total`, `reconstruction`, `kl`, `perplexity` and the like.
+    pub name: String,
+    /// On the validation part.
+    pub validation: f64,
+    /// On the test part.
+    pub test: f64,
 }
 
 /// Summed squared error of a sample, mean over the samples of a part.

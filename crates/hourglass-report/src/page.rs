@@ -1,5 +1,6 @@
-//! The report as one HTML page that loads nothing: the template, its style sheet and its script, and
-//! what is put into them. The script only serves the tables; without it the page says the same. Numbers are worded here and in `words.rs`, never in the template.
+//! The report as one HTML page that loads nothing: the template, its style sheet and its script,
+//! and what is put into them. The script only serves the tables; without it the page says the same.
+//! Numbers are worded here and in `words.rs`, never in the template.
 
 mod classes;
 mod pictures;

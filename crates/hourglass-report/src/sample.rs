@@ -152,6 +152,7 @@ pub(crate) fn reconstruction(shape: SampleShape) -> Reconstruction {
             validation: None,
             test: Some(14.2),
         }],
+        losses: Vec::new(),
         epochs: vec![2],
         train: vec![sample],
         validation: Vec::new(),

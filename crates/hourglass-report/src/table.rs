@@ -184,8 +184,8 @@ fn cell_text(cell: &Cell) -> String {
     format!("{:>6}{star}{interval} {}", cell.value, cell.word).trim_end().into()
 }
 
-/// The results as CSV: `feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction`, scores as in the JSON, an
-/// empty field where there is no number.
+/// The results as CSV: `feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction`, scores as
+/// in the JSON, an empty field where there is no number.
 pub fn results_csv(report: &Report) -> String {
     let mut text = String::from("feature_set,model,metric,mean,ci_low,ci_high,n,label_fraction\n");
     for row in &report.results {

@@ -53,12 +53,21 @@ pub enum Command {
     /// Run, check and explain pipeline files
     #[command(subcommand)]
     Pipeline(PipelineCommand),
+    /// What goes wrong with an autoencoder, how that shows, and what would help
+    #[command(subcommand)]
+    Doctor(DoctorCommand),
     /// The catalogue of public data sets
     #[command(subcommand)]
     Data(DataCommand),
     /// Reports of finished runs, benchmarks of many
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Search for better values: studies, workers, the best trial
+    #[command(subcommand)]
+    Sweep(SweepCommand),
+    /// Sweeps that go on by themselves: which are due, and who fires them
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,7 +118,7 @@ pub enum PipelineCommand {
         /// Steps between them
         #[arg(long, value_name = "N", default_value_t = 200)]
         steps: usize,
-        /// Page to write [default: <name>-lr.html in the folder of runs]
+        /// Page to write [default: NAME-lr.html in the folder of runs]
         #[arg(long, value_name = "PATH")]
         page: Option<PathBuf>,
         /// Never open a network connection
@@ -129,6 +138,37 @@ pub enum PipelineCommand {
     Schema {
         /// File to write [default: standard output]
         #[arg(long, value_name = "PATH")]
+        write: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// Look at a pipeline file and its data; nothing is trained
+    Check {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at a run, finished or not
+    Examine {
+        /// Run directory [default: the latest run]
+        run: Option<PathBuf>,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a finding means, how it is measured and what helps
+    Explain {
+        /// Identifier of the finding [default: list them all]
+        id: Option<String>,
+        /// Write the page of every finding into a folder
+        #[arg(long, value_name = "DIR", conflicts_with = "id")]
         write: Option<PathBuf>,
     },
 }
@@ -247,4 +287,197 @@ pub enum ReportCommand {
         /// Run directory, or that of a suite [default: the latest run]
         run: Option<PathBuf>,
     },
+}
+
+/// Where studies lie.
+#[derive(Debug, Args)]
+pub struct StoreOption {
+    /// Store of studies: a file, or postgres://user:password@host/database [default: studies.db in
+    /// the folder of runs]
+    #[arg(long, value_name = "URL", env = "HOURGLASS_STORE", hide_env_values = true)]
+    pub store: Option<String>,
+}
+
+/// A study in its store.
+#[derive(Debug, Args)]
+pub struct StudyOption {
+    #[command(flatten)]
+    pub store: StoreOption,
+    /// Name of the study [default: the latest]
+    #[arg(long, value_name = "NAME")]
+    pub study: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SweepCommand {
+    /// Run the `search` table of a pipeline file, or go on with it; then read the winner on test
+    Run {
+        #[command(flatten)]
+        file: PipelineFile,
+        #[command(flatten)]
+        store: StoreOption,
+        /// Workers at once; 0 begins the study for workers that join it [default: as many as fit]
+        #[arg(long, value_name = "N")]
+        workers: Option<usize>,
+        /// Trials to add to those that the study has [default: up to `trials` of the file]
+        #[arg(long, value_name = "N")]
+        more: Option<u64>,
+        /// Minutes after which no trial is begun [default: those of the file]
+        #[arg(long, value_name = "M")]
+        minutes: Option<f64>,
+        /// Seconds that a worker may be silent before its trial is another's
+        #[arg(long, value_name = "SECONDS")]
+        lease: Option<f64>,
+        /// Don't read the winner on test
+        #[arg(long)]
+        no_test: bool,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Join a study as a worker, from this machine or any other
+    Worker {
+        #[command(flatten)]
+        study: StudyOption,
+        /// Name of the worker, unique among those of the study [default: machine and process]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        /// Stop when standard input ends
+        #[arg(long, hide = true)]
+        with_parent: bool,
+    },
+    /// Start workers on a cluster
+    Submit {
+        #[command(flatten)]
+        file: PipelineFile,
+        #[command(flatten)]
+        store: StoreOption,
+        /// Who starts them
+        #[arg(long, value_enum)]
+        engine: Engine,
+        /// Print the script or manifest, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Workers at once
+        #[arg(long, value_name = "N", default_value = "4", value_parser = parse_threads)]
+        workers: usize,
+        /// Longest time of a task in minutes
+        #[arg(long, value_name = "M")]
+        minutes: Option<u64>,
+        /// Memory of a worker, as the engine writes it
+        #[arg(long, value_name = "AMOUNT")]
+        memory: Option<String>,
+        /// Slurm partition
+        #[arg(long, value_name = "NAME")]
+        partition: Option<String>,
+        /// Container image (Kubernetes)
+        #[arg(long, value_name = "IMAGE", default_value = "hourglass:latest")]
+        image: String,
+    },
+    /// Show how a study stands
+    Status {
+        #[command(flatten)]
+        study: StudyOption,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Show all trials of a study, and write its page
+    Show {
+        #[command(flatten)]
+        study: StudyOption,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Print the best trial as a pipeline file, which `pipeline run` takes
+    Best {
+        #[command(flatten)]
+        study: StudyOption,
+        /// Another trial than the best
+        #[arg(long, value_name = "NUMBER")]
+        trial: Option<u64>,
+        /// File to write [default: standard output]
+        #[arg(long, value_name = "PATH")]
+        write: Option<PathBuf>,
+    },
+    /// Ask all workers of a study to begin no more trials
+    Stop {
+        #[command(flatten)]
+        study: StudyOption,
+    },
+    /// Write all trials to a file: .csv, .json or .parquet
+    Export {
+        /// The file
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        #[command(flatten)]
+        study: StudyOption,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Engine {
+    Slurm,
+    Kubernetes,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Fire every schedule of a folder or file at its time, until Ctrl-C
+    Run {
+        /// Folder of pipeline files, or one of them
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        #[command(flatten)]
+        store: StoreOption,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Fire what is due now, once
+    Tick {
+        /// Folder of pipeline files, or one of them
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// What is due at this time instead of now, as in 2026-03-28T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        #[command(flatten)]
+        store: StoreOption,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Show when a file is due next
+    Next {
+        /// The pipeline file
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+        /// How many times
+        #[arg(short, value_name = "N", default_value = "5")]
+        n: usize,
+        /// After this time instead of now, as in 2026-03-28T12:00:00Z
+        #[arg(long, value_name = "TIME")]
+        after: Option<String>,
+        #[command(flatten)]
+        format: TableFormat,
+    },
+    /// Write a schedule for systemd, crontab or Kubernetes
+    Emit {
+        /// The pipeline file
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+        /// For whom
+        #[arg(long, value_enum)]
+        format: EmitFormat,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum EmitFormat {
+    Systemd,
+    Crontab,
+    Kubernetes,
 }

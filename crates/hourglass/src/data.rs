@@ -32,7 +32,10 @@ pub fn run(
 }
 
 fn source(name: &str) -> DataConfig {
-    DataConfig { catalog: Some(CatalogSource { name: name.to_owned() }), ..DataConfig::default() }
+    DataConfig {
+        catalog: Some(CatalogSource { name: name.to_owned(), task: None }),
+        ..DataConfig::default()
+    }
 }
 
 fn list(format: TableFormat, locations: &Locations) -> Result<()> {
@@ -76,7 +79,33 @@ fn describe(
     let sentence = &description.provenance.sentence;
     let (licence, citation) = (&entry.licence, &entry.citation);
     let head = format!("{}\n{sentence}\n{shape}\n{licence}\n{citation}\n\n", entry.title);
-    Ok(print(&(head + &table.render(format)))?)
+    let mut text = head + &table.render(format);
+    if !description.train.columns.is_empty() {
+        text +=
+            &format!("\nColumns of the training rows:\n\n{}", columns(&description).render(format));
+    }
+    Ok(print(&text)?)
+}
+
+/// What each column of a table holds.
+fn columns(description: &Description) -> Table {
+    let mut table =
+        Table::new(["column", "type", "missing", "min", "max", "mean", "levels", "most"]);
+    for column in description.train.columns.iter().chain(&description.train.target) {
+        let number = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.4}"));
+        let most = column.levels.iter().map(|level| format!("{} {}", level.name, level.n_rows));
+        table.push([
+            column.name.clone(),
+            column.kind.clone(),
+            column.n_missing.to_string(),
+            number(column.min),
+            number(column.max),
+            number(column.mean),
+            if column.n_levels > 0 { column.n_levels.to_string() } else { String::new() },
+            most.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    table
 }
 
 fn tabulate(description: &Description) -> Table {

@@ -1,11 +1,16 @@
 //! The `hourglass` command line: arguments in, exit code out. All work is done by the libraries.
 //!
-//! Exit codes: 0 fine, 1 the run failed, 2 the file or the arguments are wrong, 130 Ctrl-C.
+//! Exit codes: 0 fine, 1 the run failed, 2 the file or the arguments are wrong, 3 the doctor found
+//! an error, 130 Ctrl-C.
 
 mod args;
 mod data;
+mod doctor;
+mod live;
 mod pipeline;
 mod report;
+mod schedule;
+mod sweep;
 mod table;
 mod terminal;
 
@@ -25,6 +30,9 @@ use crate::terminal::{Terminal, line};
 // pages back and faults them in again each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Stack of a worker thread: that of a main thread, since the work of one is done there.
+const STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -46,12 +54,27 @@ fn run(cli: &Cli, terminal: &Terminal) -> Result<()> {
     let interrupt = Interrupt::new();
     listen(&interrupt)?;
     match &cli.command {
+        Command::Sweep(command) => {
+            return sweep::run(command, &cli.global, terminal, &interrupt);
+        }
+        Command::Schedule(command) => {
+            return schedule::run(command, &cli.global, terminal, &interrupt);
+        }
+        _ => {}
+    }
+    // On a thread of the pool: one from outside sleeps through each product and must be woken.
+    rayon::scope(|_| match &cli.command {
         Command::Pipeline(command) => {
             pipeline::run(command, file.as_ref(), &cli.global, terminal, &interrupt)
         }
+        Command::Doctor(command) => {
+            doctor::run(command, file.as_ref(), &cli.global, terminal, &interrupt)
+        }
         Command::Data(command) => data::run(command, &cli.global, terminal, &interrupt),
         Command::Report(command) => report::run(command, &cli.global, terminal, &interrupt),
-    }
+        // Its workers are threads of their own.
+        Command::Sweep(_) | Command::Schedule(_) => Ok(()),
+    })
 }
 
 /// One setting for rayon, gemm, candle and polars. candle asks for the number on every product,
@@ -65,6 +88,7 @@ fn set_threads(n_threads: Option<usize>) -> Result<()> {
     }
     rayon::ThreadPoolBuilder::new()
         .num_threads(n_threads)
+        .stack_size(STACK_BYTES)
         .build_global()
         .context("cannot start the worker threads")
 }
@@ -90,7 +114,15 @@ fn listen(interrupt: &Interrupt) -> Result<()> {
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    let ours = error.downcast_ref::<Error>();
+    if error.is::<doctor::Sick>() {
+        // What is wrong is printed already.
+        return ExitCode::from(3);
+    }
+    let sweep = error.downcast_ref::<hourglass_sweep::Error>();
+    let ours = match sweep {
+        Some(hourglass_sweep::Error::Pipeline(error)) => Some(error),
+        _ => error.downcast_ref::<Error>(),
+    };
     if let Some(Error::File(file)) = ours {
         // It has the position, the line and the way out.
         let text = if std::io::stderr().is_terminal() {
@@ -102,9 +134,15 @@ fn complain(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     line(&format!("error: {}", chain(error)));
+    match sweep {
+        Some(error) if error.is_interrupt() => return ExitCode::from(130),
+        Some(error) if error.is_mistake() => return ExitCode::from(2),
+        _ => {}
+    }
     match ours {
         Some(error) if error.is_interrupt() => ExitCode::from(130),
         Some(error) if error.is_mistake() => ExitCode::from(2),
+        _ if error.is::<doctor::UnknownFinding>() => ExitCode::from(2),
         _ => match error.downcast_ref::<hourglass_data::Error>() {
             Some(hourglass_data::Error::UnknownDataset { .. }) => ExitCode::from(2),
             _ => ExitCode::from(1),

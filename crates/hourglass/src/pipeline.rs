@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hourglass_core::{Interrupt, Progress};
-use hourglass_data::Locations;
+use hourglass_data::{ColumnSummary, Locations};
 use hourglass_pipeline::{Pipeline, RateRange, RunOptions};
 use hourglass_report::RateReport;
 
-use crate::args::{Command, Global, GraphFormat, PipelineCommand, PipelineFile, TableFormat};
+use crate::args::{
+    Command, DoctorCommand, Global, GraphFormat, PipelineCommand, PipelineFile, TableFormat,
+};
 use crate::table::Table;
 use crate::terminal::{line, print};
 
@@ -16,24 +18,34 @@ use crate::terminal::{line, print};
 pub struct Loaded {
     pub pipeline: Pipeline,
     /// Folder that paths in the file are relative to.
-    base: PathBuf,
+    pub base: PathBuf,
 }
 
 /// Reads the pipeline file of a command that has one.
 pub fn load(command: &Command) -> Result<Option<Loaded>> {
-    let Command::Pipeline(command) = command else { return Ok(None) };
     let file = match command {
-        PipelineCommand::Run { file, .. }
-        | PipelineCommand::Check { file }
-        | PipelineCommand::Explain { file, .. }
-        | PipelineCommand::Graph { file, .. }
-        | PipelineCommand::Lr { file, .. } => file,
-        PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => return Ok(None),
+        Command::Doctor(DoctorCommand::Check { file, .. }) => file,
+        Command::Pipeline(command) => match file_of(command) {
+            Some(file) => file,
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
     };
     let PipelineFile { path, overrides } = file;
     let pipeline = hourglass_pipeline::load(path, overrides)?;
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(Some(Loaded { pipeline, base }))
+}
+
+fn file_of(command: &PipelineCommand) -> Option<&PipelineFile> {
+    match command {
+        PipelineCommand::Run { file, .. }
+        | PipelineCommand::Check { file }
+        | PipelineCommand::Explain { file, .. }
+        | PipelineCommand::Graph { file, .. }
+        | PipelineCommand::Lr { file, .. } => Some(file),
+        PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => None,
+    }
 }
 
 pub fn run(
@@ -47,6 +59,7 @@ pub fn run(
     let locations = |offline| Locations::usual(global.data_dir.as_deref(), offline);
     match command {
         PipelineCommand::Run { force, offline, format, .. } => {
+            say_what_is_not_used(pipeline);
             let options = RunOptions {
                 base: base.clone(),
                 locations: locations(*offline),
@@ -67,6 +80,13 @@ pub fn run(
                 table.push([stage.stage, stage.key, runs.to_owned(), stage.why, seconds]);
             }
             print(&table.render(*format))?;
+            let columns =
+                hourglass_pipeline::explain_columns(pipeline, base, &locations(true), runs_dir)?;
+            if let Some(columns) =
+                columns.filter(|columns| !columns.is_empty() && !format.csv && !format.json)
+            {
+                print(&format!("\n{}", columns_table(columns).render(*format)))?;
+            }
         }
         PipelineCommand::Graph { format, .. } => {
             let format = match format {
@@ -100,6 +120,26 @@ pub fn run(
         PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => {}
     }
     Ok(())
+}
+
+/// Tables that belong to sweeps decide nothing here.
+fn say_what_is_not_used(pipeline: &Pipeline) {
+    let tables = match (&pipeline.search, &pipeline.schedule) {
+        (Some(_), Some(_)) => "`[search]` and `[schedule]` are",
+        (Some(_), None) => "`[search]` is",
+        _ => return,
+    };
+    line(&format!("{tables} not used by `pipeline run`; `sweep run` reads them"));
+}
+
+/// What the preprocessing does to each column.
+fn columns_table(columns: Vec<ColumnSummary>) -> Table {
+    let mut table = Table::new(["column", "type", "becomes", "steps"]);
+    for column in columns {
+        let becomes = column.n_columns.to_string();
+        table.push([column.name, column.kind, becomes, column.steps]);
+    }
+    table
 }
 
 fn write_rate_page(report: &RateReport, path: &Path) -> Result<()> {

@@ -45,7 +45,7 @@ impl Diagonal {
         inside += &line((LEFT, TOP + SIDE), (LEFT + SIDE, TOP), "reference");
         let [across, up] = &self.axes;
         inside += &text(LEFT + SIDE / 2.0, HEIGHT - 8.0, "tick mid", across);
-        inside += &text(LEFT + 6.0, TOP + 12.0, "tick halo", up);
+        inside += &text(LEFT + SIDE, 14.0, "tick end", up);
         for (index, trace) in self.traces.iter().enumerate() {
             let colour = super::colour(index);
             let placed = || trace.points.iter().map(|[a, b]| (x.at(*a), y.at(*b)));

@@ -129,6 +129,7 @@
     const single = table.tHead.rows.length === 1;
     if (single) {
       Array.from(table.tHead.rows[0].cells).forEach(function (head, column) {
+        if (!textOf(head)) return;
         const button = make("button");
         button.className = "sort";
         button.append(...head.childNodes);

@@ -14,6 +14,7 @@ const MOST_EPOCHS: usize = 6;
 #[derive(Serialize)]
 pub(super) struct ReconstructionView {
     errors: Vec<ErrorView>,
+    losses: Vec<LossView>,
     /// Training, then validation.
     parts: Vec<PartView>,
     is_picture: bool,
@@ -26,6 +27,12 @@ struct ErrorView {
     name: String,
     is_model: bool,
     values: [String; 3],
+}
+
+#[derive(Serialize)]
+struct LossView {
+    name: String,
+    values: [String; 2],
 }
 
 #[derive(Serialize)]
@@ -62,6 +69,14 @@ pub(super) fn view(report: &Report) -> Result<Option<ReconstructionView>, Report
             values: [show(row.train), show(row.validation), show(row.test)],
         })
         .collect();
+    let losses = reconstruction
+        .losses
+        .iter()
+        .map(|row| LossView {
+            name: words::capital(&row.name.replace('_', " ")),
+            values: [words::significant(row.validation), words::significant(row.test)],
+        })
+        .collect();
     let is_picture = picture::is_picture(&reconstruction.shape);
     let mut parts = Vec::new();
     for (name, samples) in
@@ -82,7 +97,7 @@ pub(super) fn view(report: &Report) -> Result<Option<ReconstructionView>, Report
     } else {
         String::new()
     };
-    Ok(Some(ReconstructionView { errors, parts, is_picture, note }))
+    Ok(Some(ReconstructionView { errors, losses, parts, is_picture, note }))
 }
 
 fn part(
