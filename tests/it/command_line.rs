@@ -97,6 +97,25 @@ fn the_schema_in_the_repository_is_current() {
 }
 
 #[test]
+fn a_range_test_gives_a_page_and_numbers() {
+    let path = root().join("pipelines/digits.toml");
+    let place = Place::new();
+    let args = ["pipeline", "lr", path.to_str().unwrap(), "--steps", "60", "--json"];
+    let said = place.run(&args);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    let [suggestion, lowest] = ["suggestion", "lowest_at"].map(|key| found[key].as_f64().unwrap());
+    assert!(0.0 < suggestion && suggestion < lowest && lowest <= 10.0);
+    assert!(found["points"].as_array().unwrap().len() <= 60);
+    let page = place.read("runs/digits-lr.html");
+    assert!(page.contains("<svg") && page.contains("suggestion"));
+    assert_eq!(place.run(&args).stdout, said.stdout, "the same file, the same test");
+    let wrong = place.run(&["pipeline", "lr", path.to_str().unwrap(), "--from", "0"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("`from` is 0, but must be above 0"), "{}", wrong.stderr);
+}
+
+#[test]
 fn the_graph_is_drawn() {
     let path = root().join("pipelines/digits.toml");
     for (format, expected) in

@@ -7,7 +7,17 @@
 mod bad_data;
 mod bad_files;
 mod command_line;
+mod doctor;
 mod faults;
 mod mnist;
+mod page;
+mod parity;
 mod place;
+mod protocol;
+mod runs_of_runs;
+#[cfg(unix)]
+mod server;
+#[cfg(target_os = "linux")]
+mod slurm;
+mod sweep;
 mod whole_runs;

@@ -10,10 +10,8 @@ use hourglass_features::Pca;
 fn thirty_principal_components_reconstruct_as_in_scikit_learn() {
     let Some(folder) = std::env::var_os("HOURGLASS_DATA_DIR") else { return };
     let locations = Locations::usual(Some(folder.as_ref()), true);
-    let config = DataConfig {
-        catalog: Some(CatalogSource { name: "mnist".to_owned() }),
-        ..DataConfig::default()
-    };
+    let catalog = Some(CatalogSource { name: "mnist".to_owned(), task: None });
+    let config = DataConfig { catalog, ..DataConfig::default() };
     let here = std::path::Path::new(".");
     let interrupt = Interrupt::new();
     let loaded =

@@ -128,6 +128,25 @@ impl Place {
         files
     }
 
+    /// What every downstream model said of the test rows, in the order of their keys' inputs.
+    pub fn judgements(&self) -> Vec<Value> {
+        let items = fs::read_dir(self.path("runs/cache/downstream")).unwrap();
+        let mut judgements: Vec<(String, Value)> = items
+            .map(|item| {
+                let dir = item.unwrap().path();
+                let read = |name: &str| -> Value {
+                    serde_json::from_str(&fs::read_to_string(dir.join(name)).unwrap()).unwrap()
+                };
+                // The keys of what it reads change with the data; what it is does not.
+                let tables = read("entry.json")["inputs"]["tables"].to_string();
+                let width = read("judgement.json")["n_features"].to_string();
+                (tables + &width, read("judgement.json"))
+            })
+            .collect();
+        judgements.sort_by(|a, b| a.0.cmp(&b.0));
+        judgements.into_iter().map(|(_, judgement)| judgement).collect()
+    }
+
     fn train_dirs(&self) -> Vec<PathBuf> {
         let Ok(items) = fs::read_dir(self.path("runs/cache/train")) else { return Vec::new() };
         items.map(|item| item.unwrap().path()).collect()
@@ -177,6 +196,10 @@ pub struct RunDir {
 impl RunDir {
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path.join(name)).unwrap()
+    }
+
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path.join(name)).unwrap()
     }
 
     pub fn json(&self, name: &str) -> Value {

@@ -3,6 +3,8 @@
     python tests/peers/optuna_samplers.py \
         crates/hourglass-search/examples/compare_samplers/digits.csv > optuna.csv
 
+Names of problems behind the file run those alone.
+
 `cargo xtask bench sampler` runs it where HOURGLASS_PYTHON names a Python with Optuna 5.
 """
 
@@ -98,7 +100,8 @@ PROBLEMS = {
     "conditional": conditional,
     "digits": digits,
 }
-DIGITS = read_digits(sys.argv[1])
+NAMES = sys.argv[2:] or list(PROBLEMS)
+DIGITS = read_digits(sys.argv[1]) if "digits" in NAMES else None
 
 
 def best(job):
@@ -113,7 +116,7 @@ if __name__ == "__main__":
     assert optuna.__version__ >= "5", optuna.__version__
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    jobs = [(name, seed) for name in PROBLEMS for seed in range(SEEDS)]
+    jobs = [(name, seed) for name in NAMES for seed in range(SEEDS)]
     print("problem,budget,seed,best")
     with multiprocessing.get_context("fork").Pool(2) as pool:
         for rows in pool.imap(best, jobs):

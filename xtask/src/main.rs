@@ -3,6 +3,8 @@
 //! It links none of our crates and nothing from elsewhere, so that it is built in a second. What a
 //! command of the binary does is not known here, only its name.
 
+mod bench;
+mod bench_sampler;
 mod ci;
 mod start;
 mod tidy;
@@ -11,18 +13,22 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// Commands of the binary, with what they are for, in the order of the help.
-const COMMANDS: [(&str, &str); 3] = [
+const COMMANDS: [(&str, &str); 6] = [
     ("pipeline", "run a pipeline file, check it, explain what would run"),
+    ("doctor", "find what goes wrong with an autoencoder, before and after training"),
     ("data", "list, describe and download the data sets of the catalogue"),
     ("report", "show, compare, verify and open runs; benchmark a folder of pipelines"),
+    ("sweep", "search for better values: run a study, join it, show its best trial"),
+    ("schedule", "sweeps that go on by themselves: fire what is due, show what comes next"),
 ];
 
 /// Chores of the repository, with what they are for, in the order of the help.
-const CHORES: [(&str, &str); 4] = [
+const CHORES: [(&str, &str); 5] = [
+    ("bench", "criterion's benches; `peers`: ours and theirs in turn; `sampler`: against Optuna's"),
     ("ci", "format check, tidy, lints, documentation, tests; stops at the first failure"),
     ("tidy", "check the repository's own rules: arrows between crates, walls, text"),
     ("schema", "write schemas/pipeline.json for editors, and the reference page with it"),
-    ("reference", "write docs/reference.md, the reference page of pipeline files"),
+    ("reference", "write docs/reference.md and docs/doctor: pages made from the code"),
 ];
 
 /// What went wrong and the exit code it deserves: 1 the work failed, 2 the arguments are wrong.
@@ -55,7 +61,11 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     };
     match (command.as_str(), rest) {
         ("help" | "--help" | "-h", []) => say(&help()),
+        ("bench", [what, rest @ ..]) if what == "sampler" => bench_sampler::run(rest)?,
         ("ci", []) => ci::run()?,
+        ("bench", rest) if !rest.iter().any(|arg| arg == "--help" || arg == "-h") => {
+            bench::run(rest)?;
+        }
         ("tidy", []) => tidy::run()?,
         ("schema", []) => {
             start::run_and_wait(&["pipeline", "schema", "--write", "schemas/pipeline.json"])?;
@@ -64,8 +74,9 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
         }
         ("reference", []) => {
             start::run_and_wait(&["pipeline", "reference", "--write", "docs/reference.md"])?;
+            start::run_and_wait(&["doctor", "explain", "--write", "docs/doctor"])?;
         }
-        ("ci" | "tidy" | "schema" | "reference", [flag])
+        ("ci" | "tidy" | "schema" | "reference" | "bench", [flag])
             if ["--help", "-h"].contains(&flag.as_str()) =>
         {
             say(&help());
@@ -173,8 +184,8 @@ mod tests {
             ("tydi", "unknown command `tydi`\nhint: did you mean `tidy`?"),
             (
                 "frobnicate",
-                "unknown command `frobnicate`\nhint: it is one of `pipeline`, `data`, `report`, \
-                 `ci`, `tidy`, `schema`, `reference`",
+                "unknown command `frobnicate`\nhint: it is one of `pipeline`, `doctor`, \
+                 `data`, `report`, `sweep`, `schedule`, `bench`, `ci`, `tidy`, `schema`, `reference`",
             ),
         ] {
             assert_eq!(unknown(typed), expected);
