@@ -244,6 +244,55 @@ fn a_trial_without_memory_fails_with_the_reason_and_the_study_goes_on() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_worker_that_aborts_takes_only_its_trial_along() {
+    let place = Place::with_pipeline(SLOW);
+    let mut running = place.start(&[&ONE[..], &["--no-test"]].concat());
+    running.wait_until("a trial runs", || place.epochs_trained() >= 10);
+    running.signal_children("ABRT");
+    let said = running.finish();
+    good(&said);
+    let report = sweep(&place);
+    assert_eq!(report["trials"][0]["state"], "failed", "{report:#}");
+    let reason = report["trials"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("it died of signal 6"), "{reason}");
+    assert_eq!(report["trials"][1]["state"], "complete", "{report:#}");
+}
+
+#[test]
+fn the_time_of_the_workers_is_accounted_for() {
+    let place = Place::with_pipeline(QUICK);
+    let said = place.run(&[&RUN[..], &["--workers", "2", "--no-test"]].concat());
+    good(&said);
+    let effort = said.stderr.lines().find(|line| line.starts_with("6 trials in ")).unwrap();
+    assert!(effort.contains(" a minute; of the workers' time "), "{effort}");
+}
+
+#[test]
+fn what_a_pruner_compares_is_said_where_it_is_not_the_objective() {
+    let text = QUICK.replace("trials = 6\n", "trials = 6\npruner = { asha = {} }\n");
+    let place = Place::with_pipeline(&text);
+    let said = place.run(&[&ONE[..], &["--no-test"]].concat());
+    good(&said);
+    let word = "the pruner compares losses on validation, not `downstream_validation`";
+    assert!(said.stderr.contains(word), "{said:#?}");
+    let of_losses = text.replace("pruner =", "objective = \"reconstruction_validation\"\npruner =");
+    let place = Place::with_pipeline(&of_losses);
+    let said = place.run(&[&ONE[..], &["--no-test"]].concat());
+    good(&said);
+    assert!(!said.stderr.contains("the pruner compares"), "{said:#?}");
+    // Three epochs have one rung, at the first; the last epoch prunes nobody.
+    let ended: Vec<u64> = sweep(&place)["trials"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trial| trial["curve"].as_array().unwrap().last().unwrap()[0].as_u64().unwrap())
+        .collect();
+    assert_eq!(ended[0], 3);
+    assert!(ended.iter().all(|epochs| [1, 3].contains(epochs)) && ended.contains(&1), "{ended:?}");
+}
+
+#[test]
 fn a_study_whose_trials_all_fail_says_so() {
     let text =
         QUICK.replace("float = [1e-3, 1e-1], log = true", "float = [1e30, 1e35], log = true");
