@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use hourglass_core::{ColumnMoments, Interrupt, MatrixView, Part, Progress, Samples};
 use hourglass_doctor::{
-    Epoch, Finding, Latent, Reconstruction, Reconstructions, Results, Score, Settings, Training,
+    Epoch, Finding, FindingId, Latent, Reconstruction, Reconstructions, Results, Score, Settings, Training,
     after, before, during, shuffled_columns,
 };
 use hourglass_features::{Bundle, HiddenLayers, Scale, encode_all, reconstruct_all};
 use hourglass_models::{Autoencoder, build};
 use hourglass_report::{Mark, Report};
+use hourglass_train::EpochRecord;
 use ndarray::s;
 use serde_json::Value;
 
@@ -20,7 +21,8 @@ use crate::config::Pipeline;
 use crate::error::{Doing, Error};
 use crate::key::to_value;
 use crate::run::RunOptions;
-use crate::run_folder::{BASE_KEY, MANIFEST_FILE, RESOLVED_FILE};
+use crate::run_folder::{BASE_KEY, MANIFEST_FILE, REPORT_FILE, RESOLVED_FILE};
+use crate::unfinished::{self, NotFinite};
 
 /// Rows of each part that are put through the model: enough for an error to within a few per
 /// cent, and far below the cost of an epoch.
@@ -51,34 +53,45 @@ pub fn doctor_check(
 }
 
 /// What can be found in a run directory, as far as it goes: a run that broke off has epochs but no
-/// results, one whose data is gone has results but no rows.
+/// results, one whose data is gone has results but no rows, and of an unknown folder the epochs
+/// alone may be known.
 ///
 /// # Errors
-/// [`Error::NoRun`] where there is no resolved pipeline file, or if that file is damaged.
+/// [`Error::NoRun`] where there is neither a resolved pipeline file nor a report nor telemetry.
 pub fn doctor_examine(
     folder: &Path,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Examination, Error> {
-    let path = folder.join(RESOLVED_FILE);
-    if !path.exists() {
-        return Err(Error::NoRun { path: folder.to_owned() });
-    }
-    let text = std::fs::read_to_string(&path).doing("read", &path)?;
-    let pipeline = crate::parse(&text, &path.display().to_string(), &[])?;
     let mut found = Examination { findings: Vec::new(), left_out: Vec::new() };
-
-    let report: Option<Report> = read_json(&folder.join("report.json")).ok();
-    let epochs = epochs_of(&folder.join("repeat-1"));
+    let report: Option<Report> = read_json(&folder.join(REPORT_FILE)).ok();
+    let bundle = unfinished::bundle(folder, 0);
+    let mut epochs = epochs_of(&bundle);
+    let Some(pipeline) = file_of(folder, report.as_ref(), !epochs.is_empty(), &mut found)? else {
+        found.findings = worst_first(without_a_file(epochs));
+        return Ok(found);
+    };
+    let unfinished = unfinished::read(folder).unwrap_or_default();
+    let not_finite = unfinished.failure.as_ref().and_then(|failure| failure.not_finite.as_ref());
+    if not_finite.is_some() {
+        epochs.push(broken_epoch(&pipeline));
+    }
     if epochs.is_empty() {
         found.left_out.push("the epochs: there is no telemetry".to_owned());
     } else {
         found.findings.extend(during(&training_of(&pipeline, epochs, report.is_none())));
     }
+    if let Some(not_finite) = not_finite {
+        let loss = found.findings.iter_mut().filter(|f| f.id == FindingId::NonFiniteLoss);
+        for finding in loss {
+            let NotFinite { step, place, .. } = not_finite;
+            finding.sentence += &format!(", step {step}; first in {place}");
+        }
+    }
     match &report {
         Some(report) => found.findings.extend(after(None, None, Some(&results_of(report)))),
-        None => found.left_out.push("the results: the run did not finish".to_owned()),
+        None => found.left_out.push(format!("the results: {}", unfinished.why())),
     }
 
     let manifest: Option<Value> = read_json(&folder.join(MANIFEST_FILE)).ok();
@@ -94,8 +107,11 @@ pub fn doctor_examine(
             return Ok(found);
         }
     };
-    found.findings.extend(before(&settings_of(&pipeline, &samples)?, &samples));
-    match Bundle::load(&folder.join("repeat-1")) {
+    match settings_of(&pipeline, &samples) {
+        Ok(settings) => found.findings.extend(before(&settings, &samples)),
+        Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
+    }
+    match Bundle::load(&bundle) {
         Ok((_, model)) => {
             found.findings.extend(judged(&pipeline, &samples, model.as_ref(), report.as_ref())?)
         }
@@ -103,6 +119,58 @@ pub fn doctor_examine(
     }
     found.findings = worst_first(found.findings);
     Ok(found)
+}
+
+/// The pipeline file of a run directory, from its report where the file itself is gone or damaged.
+/// `None` where there is neither but something else of a run.
+fn file_of(
+    folder: &Path,
+    report: Option<&Report>,
+    has_epochs: bool,
+    found: &mut Examination,
+) -> Result<Option<Pipeline>, Error> {
+    let path = folder.join(RESOLVED_FILE);
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(&path).ok();
+    let read = text.as_ref().map(|text| crate::parse(text, &origin, &[]));
+    let why = match read {
+        Some(Ok(pipeline)) => return Ok(Some(pipeline)),
+        Some(Err(error)) if report.is_none() && !has_epochs => return Err(error.into()),
+        Some(Err(_)) => "it is damaged",
+        None if report.is_none() && !has_epochs => {
+            return Err(Error::NoRun { path: folder.to_owned() });
+        }
+        None => "it is gone",
+    };
+    let file = report.and_then(|report| crate::parse(&report.resolved_file, &origin, &[]).ok());
+    found.left_out.push(match &file {
+        Some(_) => format!("the file `pipeline.toml`: {why}; the report holds a copy"),
+        None => format!("the file `pipeline.toml`, and all that needs it: {why}"),
+    });
+    Ok(file)
+}
+
+/// What the epochs alone say; cures name keys of a file, and there is none.
+fn without_a_file(epochs: Vec<Epoch>) -> Vec<Finding> {
+    let training = Training {
+        epochs,
+        optimizer: String::new(),
+        stops_early: false,
+        ended_not_finite: false,
+        model_key: String::new(),
+    };
+    let found = during(&training).into_iter();
+    found.map(|finding| Finding { cures: Vec::new(), ..finding }).collect()
+}
+
+/// The epoch in which a training failed, of which telemetry knows nothing.
+fn broken_epoch(pipeline: &Pipeline) -> Epoch {
+    Epoch {
+        train_loss: f64::NAN,
+        validation_loss: f64::NAN,
+        learning_rate: pipeline.train.optimizer.learning_rate(),
+        gradient_norm: f64::NAN,
+    }
 }
 
 /// The worst first; of equals in the order found, and of one finding its worst.
@@ -176,7 +244,7 @@ fn settings_of(pipeline: &Pipeline, samples: &Samples) -> Result<Settings, Error
 }
 
 /// The finished epochs of a bundle's telemetry; a line that was cut off ends the list.
-fn epochs_of(folder: &Path) -> Vec<Epoch> {
+pub(crate) fn epochs_of(folder: &Path) -> Vec<Epoch> {
     let text = std::fs::read_to_string(folder.join("telemetry.jsonl")).unwrap_or_default();
     let number = |line: &Value, key: &str| line[key].as_f64().unwrap_or(f64::NAN);
     text.lines()
@@ -191,7 +259,17 @@ fn epochs_of(folder: &Path) -> Vec<Epoch> {
         .collect()
 }
 
-fn training_of(pipeline: &Pipeline, epochs: Vec<Epoch>, ended_early: bool) -> Training {
+/// What the doctor reads of an epoch that has just ended.
+pub(crate) fn epoch_of(record: &EpochRecord) -> Epoch {
+    Epoch {
+        train_loss: record.train_loss,
+        validation_loss: record.validation_loss,
+        learning_rate: record.learning_rate,
+        gradient_norm: record.gradient_norm,
+    }
+}
+
+pub(crate) fn training_of(pipeline: &Pipeline, epochs: Vec<Epoch>, ended_early: bool) -> Training {
     let not_finite = |epoch: &Epoch| !epoch.train_loss.is_finite();
     Training {
         ended_not_finite: ended_early && epochs.last().is_some_and(not_finite),

@@ -1,0 +1,221 @@
+//! Whether a cure helped. Validation rows decide; nothing is run here.
+
+use hourglass_doctor::{Cure, Evidence, Finding, FindingId, Severity};
+
+use super::{Attempt, EvidenceChange, Patch, Seen};
+use crate::measures::{Estimated, Measures};
+
+/// Share of the way to its limit that a figure must go to count as better.
+const COUNTS: f64 = 0.1;
+
+/// Relative loss of a score, or growth of an error, that is harm where one repeat gives no interval.
+const HARM: f64 = 0.05;
+
+/// The figure that a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// How well rows come back.
+    Reconstruction,
+    /// How well the features serve.
+    Score,
+    /// What was compared, or how: the finding's own evidence. Its cure may well lower a score that
+    /// was too good.
+    Evidence,
+}
+
+impl About {
+    /// What a finding is about.
+    pub fn of(id: FindingId) -> About {
+        use FindingId as Id;
+        match id {
+            Id::NoGain
+            | Id::DeadLatents
+            | Id::DuplicateLatents
+            | Id::UnscaledLatents
+            | Id::UnscaledInputs
+            | Id::Outliers
+            | Id::CodedMissing => About::Score,
+            Id::ConstantColumns
+            | Id::DuplicateColumns
+            | Id::DuplicateRows
+            | Id::ClassImbalance
+            | Id::DataMismatch
+            | Id::LabelLeakage
+            | Id::NoBaseline
+            | Id::TooFewRepeats
+            | Id::FewSamples
+            | Id::IdentityLearning
+            | Id::Blur
+            | Id::Checkerboard
+            | Id::BottleneckTooLarge => About::Evidence,
+            _ => About::Reconstruction,
+        }
+    }
+}
+
+/// Findings that are made from scores on test rows, which may not decide.
+fn is_from_test(id: FindingId) -> bool {
+    [FindingId::NoGain, FindingId::TooFewRepeats].contains(&id)
+}
+
+/// What a cure did.
+pub(super) fn attempt(finding: &Finding, cure: &Cure, now: &Seen, then: &Seen) -> Attempt {
+    let id = finding.id;
+    let both = now.measures.as_ref().zip(then.measures.as_ref());
+    let score_change = both.and_then(|(now, then)| then.score_above(now));
+    let error_change = both.map(|(now, then)| then.error_below(now));
+    let new_findings: Vec<FindingId> = then
+        .findings
+        .iter()
+        .filter(|f| f.severity > Severity::Note && !is_from_test(f.id))
+        .map(|f| f.id)
+        .filter(|&id| now.stands(id).is_none())
+        .collect();
+    let is_gone = then.failure.is_none() && then.stands(id).is_none();
+    let mut attempt = Attempt {
+        finding: id,
+        severity: finding.severity,
+        changes: cure.changes.iter().map(|change| Patch::of(change, &now.pipeline)).collect(),
+        because: cure.because.clone(),
+        evidence: evidence(finding, now, then),
+        is_gone,
+        new_findings,
+        scores: [&now.measures, &then.measures].map(|m| m.as_ref().map(|m| m.score().mean)),
+        score_change,
+        errors: [&now.measures, &then.measures].map(|m| m.as_ref().map(|m| m.mean_error().mean)),
+        error_change,
+        is_kept: false,
+        why: String::new(),
+    };
+    (attempt.is_kept, attempt.why) = decide(&attempt, now, then);
+    attempt
+}
+
+/// Whether the change stays, and why.
+fn decide(attempt: &Attempt, now: &Seen, then: &Seen) -> (bool, String) {
+    if let Some(failure) = &then.failure {
+        return (false, format!("the run failed: {}", failure.lines().next().unwrap_or_default()));
+    }
+    let (before, after) = (weight(now), weight(then));
+    if after > before {
+        let names = attempt.new_findings.iter().map(|id| id.name()).collect::<Vec<_>>().join(", ");
+        return (false, format!("what it brings is worse: {names}"));
+    }
+    let about = About::of(attempt.finding);
+    if about != About::Evidence
+        && let Some(change) = attempt.score_change
+        && is_harm(change, attempt.scores[0])
+    {
+        return (false, "the score on validation is worse".to_owned());
+    }
+    if is_from_test(attempt.finding) && attempt.finding != FindingId::TooFewRepeats {
+        return match attempt.score_change {
+            Some(change) if change.mean > 0.0 => (true, "the score on validation is better".into()),
+            _ => (false, "the score on validation is no better".to_owned()),
+        };
+    }
+    if attempt.is_gone {
+        return (true, "the finding is gone".to_owned());
+    }
+    let is_better = attempt.evidence.as_ref().is_some_and(EvidenceChange::is_better);
+    let figure = match about {
+        About::Score => attempt.score_change,
+        About::Reconstruction => attempt.error_change,
+        About::Evidence => None,
+    };
+    if is_better && figure.is_none_or(|change| change.mean > 0.0) {
+        return (true, "the finding is weaker".to_owned());
+    }
+    if figure.is_some_and(Estimated::is_above_zero) {
+        return (true, "the finding stands, but what it is about is better".to_owned());
+    }
+    (false, "the finding stands".to_owned())
+}
+
+/// How bad the findings are together: errors first. A run that failed is worst.
+fn weight(seen: &Seen) -> (bool, usize, usize) {
+    let count = |severity| {
+        let of_severity = seen.findings.iter().filter(|f| f.severity == severity);
+        of_severity.filter(|f| !is_from_test(f.id)).count()
+    };
+    (seen.failure.is_some(), count(Severity::Error), count(Severity::Warning))
+}
+
+fn is_harm(change: Estimated, before: Option<f64>) -> bool {
+    match change.interval {
+        Some(_) => change.is_below_zero(),
+        None => before.is_some_and(|before| change.mean < -HARM * before.abs()),
+    }
+}
+
+/// The first figure of the finding that has a limit.
+fn measured(finding: &Finding) -> Option<(&Evidence, f64)> {
+    finding.evidence.iter().find_map(|evidence| Some((evidence, evidence.limit?)))
+}
+
+fn evidence(finding: &Finding, now: &Seen, then: &Seen) -> Option<EvidenceChange> {
+    if is_from_test(finding.id) && finding.id != FindingId::TooFewRepeats {
+        // The same on validation rows.
+        let gain = |seen: &Seen| seen.measures.as_ref().map(|m| m.gain().mean);
+        return Some(EvidenceChange {
+            what: "mean difference from raw columns on validation".to_owned(),
+            before: gain(now)?,
+            after: gain(then),
+            limit: 0.0,
+        });
+    }
+    let (before, limit) = measured(finding)?;
+    let same = then.findings.iter().find(|other| other.id == finding.id);
+    let after = same.and_then(|f| f.evidence.iter().find(|e| e.what == before.what));
+    Some(EvidenceChange {
+        what: before.what.clone(),
+        before: before.value,
+        after: after.map(|evidence| evidence.value),
+        limit,
+    })
+}
+
+impl EvidenceChange {
+    /// Whether the figure came nearer to its limit by a share that counts, or passed it.
+    pub fn is_better(&self) -> bool {
+        let Some(after) = self.after else { return false };
+        let side = (self.before - self.limit).signum();
+        let (before, after) = ((self.before - self.limit) * side, (after - self.limit) * side);
+        after < before * (1.0 - COUNTS)
+    }
+}
+
+/// Whether what a finding is about is better than it was.
+pub(super) fn is_improved(
+    id: FindingId,
+    findings_before: &[Finding],
+    before: Option<&Measures>,
+    now: &Seen,
+) -> bool {
+    let Some(after) = &now.measures else { return false };
+    // A run that failed had no figure at all.
+    let Some(before) = before else { return true };
+    match About::of(id) {
+        About::Score => after.score_above(before).is_some_and(|change| change.mean > 0.0),
+        About::Reconstruction => {
+            // An error that was no number is better as one.
+            let was = before.mean_error().mean;
+            after.error_below(before).mean > 0.0 || (!was.is_finite() && after.is_finite())
+        }
+        About::Evidence => {
+            let first = findings_before.iter().find(|finding| finding.id == id);
+            let figure = first.and_then(measured);
+            let still = now.findings.iter().find(|finding| finding.id == id);
+            match (figure, still) {
+                (_, None) => true,
+                (Some((figure, limit)), Some(still)) => {
+                    let after = still.evidence.iter().find(|e| e.what == figure.what);
+                    let (what, before) = (figure.what.clone(), figure.value);
+                    let after = after.map(|evidence| evidence.value);
+                    EvidenceChange { what, before, after, limit }.is_better()
+                }
+                (None, Some(still)) => still.severity == Severity::Note,
+            }
+        }
+    }
+}
