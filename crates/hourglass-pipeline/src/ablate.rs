@@ -197,13 +197,10 @@ fn without(table: &toml::Table, path: &[&str]) -> Option<Pipeline> {
 }
 
 /// Every key that the file sets away from its default, and those that have none.
-fn every_key(
-    text: &Text<'_>,
-    whole: &Pipeline,
-) -> Result<(Vec<Change>, Vec<String>), Error> {
+fn every_key(text: &Text<'_>, whole: &Pipeline) -> Result<(Vec<Change>, Vec<String>), Error> {
     let mut table = table_of(text)?;
     // A space names keys that a file without them may not have.
-    table.retain(|key, _| !["search", "schedule"].contains(&key.as_str()));
+    table.retain(|key, _| key != "search" && key != "schedule");
     let (mut changes, mut without_default) = (Vec::new(), Vec::new());
     let mut waiting: Vec<Vec<&str>> = table.keys().rev().map(|key| vec![key.as_str()]).collect();
     while let Some(path) = waiting.pop() {
@@ -240,13 +237,14 @@ fn every_key(
 fn asked_for(text: &Text<'_>, whole: &Pipeline, asked: &str) -> Result<Change, Error> {
     let wrong = |problem: &str| Error::Key { key: asked.to_owned(), problem: problem.to_owned() };
     let (key, pipeline) = match asked.split_once('=') {
-        Some((key, _)) => {
-            (key.trim(), bare(text.with(vec![asked.to_owned()]).read()?))
-        }
+        Some((key, _)) => (key.trim(), bare(text.with(vec![asked.to_owned()]).read()?)),
         None => {
             let path: Vec<&str> = asked.split('.').collect();
             let without = without(&table_of(text)?, &path);
-            (asked, without.ok_or_else(|| wrong("the file doesn't set it, or can't be without it"))?)
+            (
+                asked,
+                without.ok_or_else(|| wrong("the file doesn't set it, or can't be without it"))?,
+            )
         }
     };
     let is_below = |table: &&str| key == *table || key.starts_with(&format!("{table}."));

@@ -187,7 +187,8 @@ fn admit(dir: &Path, options: &ClinicOptions) -> Result<Vec<Patient>, Error> {
     if patients.is_empty() {
         return Err(Error::NoPipelines { path: dir.to_owned() });
     }
-    for path in options.healthy.iter().map(|dir| files(dir)).collect::<Result<Vec<_>, _>>()?.concat()
+    for path in
+        options.healthy.iter().map(|dir| files(dir)).collect::<Result<Vec<_>, _>>()?.concat()
     {
         let name = stem(&path);
         patients.push(patient(path, name, None, options)?);
@@ -247,9 +248,7 @@ fn visit(
         }
         Err(error) if error.is_interrupt() => return Err(error),
         // Nothing was trained: what is wrong must show before.
-        Err(error) => {
-            (doctor_check(&pipeline, &run, &quiet, interrupt)?, Some(error.to_string()))
-        }
+        Err(error) => (doctor_check(&pipeline, &run, &quiet, interrupt)?, Some(error.to_string())),
     };
     let ok = match patient.expected {
         Some(id) => is_found(id, &findings),
@@ -260,8 +259,7 @@ fn visit(
             let treat = TreatOptions { run, trials, minutes: None, only: Some(id) };
             let mut overrides = options.overrides.clone();
             overrides.push(format!("seed={seed}"));
-            let (treatment, _) =
-                try_cures(&patient.path, &overrides, &treat, &quiet, interrupt)?;
+            let (treatment, _) = try_cures(&patient.path, &overrides, &treat, &quiet, interrupt)?;
             if treatment.interrupted {
                 return Err(Error::Interrupted { stage: name });
             }
@@ -269,8 +267,7 @@ fn visit(
         }
         _ => None,
     };
-    let found =
-        findings.iter().map(|f| ClinicFinding { id: f.id, severity: f.severity }).collect();
+    let found = findings.iter().map(|f| ClinicFinding { id: f.id, severity: f.severity }).collect();
     let (pipeline, expected) = (patient.name.clone(), patient.expected);
     Ok(ClinicCase { pipeline, expected, seed, found, failure, ok, treatment })
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use hourglass_core::{ColumnMoments, Interrupt, MatrixView, Part, Progress, Samples};
 use hourglass_doctor::{
-    Epoch, Finding, FindingId, Latent, Reconstruction, Reconstructions, Results, Score, Settings, Training,
-    after, before, during, shuffled_columns,
+    Epoch, Finding, FindingId, Latent, Reconstruction, Reconstructions, Results, Score, Settings,
+    Training, after, before, during, shuffled_columns,
 };
 use hourglass_features::{Bundle, HiddenLayers, Scale, encode_all, reconstruct_all};
 use hourglass_models::{Autoencoder, build};
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::cache::read_json;
 use crate::config::Pipeline;
-use crate::error::{Doing, Error};
+use crate::error::Error;
 use crate::key::to_value;
 use crate::run::RunOptions;
 use crate::run_folder::{BASE_KEY, MANIFEST_FILE, REPORT_FILE, RESOLVED_FILE};

@@ -38,7 +38,7 @@ mod unfinished;
 mod verify;
 mod watch;
 
-pub use ablate::{Ablated, AblateOptions, Ablation, Worth, ablate};
+pub use ablate::{AblateOptions, Ablated, Ablation, Worth, ablate};
 pub use cache::{Cache, Claim, Entry, Lock, Slot};
 pub use clinic::{CaseTreatment, Clinic, ClinicCase, ClinicFinding, ClinicOptions, run_clinic};
 pub use compare::{Change, ResultChange, RunDifference, compare_runs};
@@ -59,9 +59,7 @@ pub use run::{RunOptions, RunOutcome, read_run, run};
 pub use schema::pipeline_schema;
 pub use search::{SearchConfig, choice_labels};
 pub use space::{overrides_of, trial_pipeline};
-pub use treat::{
-    About, Attempt, Condition, EvidenceChange, Patch, TreatOptions, Treatment, treat,
-};
+pub use treat::{About, Attempt, Condition, EvidenceChange, Patch, TreatOptions, Treatment, treat};
 pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 
 pub use hourglass_train::RateRange;

@@ -62,8 +62,7 @@ impl Measures {
     /// What this scores above another; positive is better. `None` where the scores are of another
     /// kind.
     pub(crate) fn score_above(&self, other: &Measures) -> Option<Estimated> {
-        (self.metric == other.metric)
-            .then(|| self.up(self.difference(&self.scores, &other.scores)))
+        (self.metric == other.metric).then(|| self.up(self.difference(&self.scores, &other.scores)))
     }
 
     /// How much smaller the error is than another's; positive is better.

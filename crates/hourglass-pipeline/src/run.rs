@@ -78,7 +78,8 @@ pub fn run(
         Ended::Failed { folder, error } => {
             run_folder::point_latest(&folder)?;
             let shown = folder.display();
-            progress.say(&format!("`doctor examine {shown}` says how far it came, and what to try"));
+            progress
+                .say(&format!("`doctor examine {shown}` says how far it came, and what to try"));
             Err(error)
         }
     }

@@ -271,9 +271,10 @@ impl Patient<'_> {
             }
             attempts.push(attempt);
         };
-        let improved = self.options.only.map(|id| {
-            judge::is_improved(id, &before.findings, first_measures.as_ref(), &now)
-        });
+        let improved = self
+            .options
+            .only
+            .map(|id| judge::is_improved(id, &before.findings, first_measures.as_ref(), &now));
         let treatment = Treatment {
             file: String::new(),
             metric,

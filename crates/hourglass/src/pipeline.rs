@@ -108,8 +108,7 @@ pub fn run(
             };
             let options = AblateOptions { run, keys: keys.clone(), jobs: *jobs };
             let (path, overrides) = (&file.path, &file.overrides);
-            let found =
-                hourglass_pipeline::ablate(path, overrides, &options, progress, interrupt)?;
+            let found = hourglass_pipeline::ablate(path, overrides, &options, progress, interrupt)?;
             print(&ablation_text(&found, *format)?)?;
         }
         PipelineCommand::Lr { from, to, steps, page, offline, json, .. } => {

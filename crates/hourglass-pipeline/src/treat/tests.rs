@@ -75,7 +75,11 @@ fn validation_decides_what_is_kept() {
         ("gone", condition(&[], good.0, good.1), true),
         ("a note", condition(&[(Id::Plateau, Note)], good.0, good.1), true),
         ("stands", condition(&sick, good.0, good.1), false),
-        ("stands, and the error is far smaller", condition(&sick, good.0, &[0.1, 0.11, 0.12]), true),
+        (
+            "stands, and the error is far smaller",
+            condition(&sick, good.0, &[0.1, 0.11, 0.12]),
+            true,
+        ),
         ("gone, and the score with it", condition(&[], &[0.5, 0.51, 0.52], good.1), false),
         ("an error in its place", condition(&[(Id::MeanOutput, Error)], good.0, good.1), false),
         (
