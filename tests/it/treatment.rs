@@ -173,7 +173,8 @@ fn a_killed_run_is_examined_from_its_cache() {
     running.signal("KILL");
     running.finish();
     let runs = fs::read_dir(place.path("runs")).unwrap();
-    let run = runs.map(|item| item.unwrap().path()).find(|path| path.join("pipeline.toml").exists());
+    let run =
+        runs.map(|item| item.unwrap().path()).find(|path| path.join("pipeline.toml").exists());
     let run = run.unwrap();
     let said = place.run(&["doctor", "examine", run.to_str().unwrap(), "--json"]);
     assert_eq!(said.code, Some(0), "{said:#?}");

@@ -231,7 +231,6 @@ impl Patient<'_> {
         let name = first.name.clone();
         let before = first.condition();
         let first_measures = first.measures.clone();
-        let metric = first.measures.as_ref().map(|m| m.metric.name().to_owned());
         let mut text = self.text.clone();
         let mut now = first;
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -275,9 +274,10 @@ impl Patient<'_> {
             .options
             .only
             .map(|id| judge::is_improved(id, &before.findings, first_measures.as_ref(), &now));
+        let metric = first_measures.as_ref().or(now.measures.as_ref()).map(|m| m.metric);
         let treatment = Treatment {
             file: String::new(),
-            metric,
+            metric: metric.map(|metric| metric.name().to_owned()),
             before,
             attempts,
             after: now.condition(),

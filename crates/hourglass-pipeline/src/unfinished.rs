@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hourglass_doctor::NotFinite;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Cache, read_json, write_json};
@@ -35,18 +36,14 @@ pub(crate) struct Failure {
     /// What it said.
     pub(crate) error: String,
     /// Where a number stopped being finite, if that is what it was.
-    pub(crate) not_finite: Option<NotFinite>,
+    pub(crate) not_finite: Option<Broken>,
 }
 
-/// The first number that wasn't finite.
+/// The first number that wasn't finite: epoch, counted from 1, and the tensor it was found in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct NotFinite {
-    /// Counted from 1.
-    pub(crate) epoch: usize,
-    /// Counted from 1.
-    pub(crate) step: usize,
-    /// The tensor that it was found in.
-    pub(crate) place: String,
+pub(crate) struct Broken {
+    epoch: usize,
+    place: String,
 }
 
 impl Unfinished {
@@ -60,13 +57,20 @@ impl Unfinished {
             None => "the run did not finish".to_owned(),
         }
     }
+
+    /// Where a number stopped being finite, if the run failed of that.
+    pub(crate) fn not_finite(self) -> Option<NotFinite> {
+        let Broken { epoch, place } = self.failure?.not_finite?;
+        Some(NotFinite { epoch, place: Some(place) })
+    }
 }
 
 impl Failure {
+    /// What the failure of a stage was.
     pub(crate) fn of(stage: String, error: &Error) -> Failure {
         let not_finite = match error {
-            Error::Train(hourglass_train::Error::NotFinite { epoch, step, place, .. }) => {
-                Some(NotFinite { epoch: *epoch, step: *step, place: place.clone() })
+            Error::Train(hourglass_train::Error::NotFinite { epoch, place, .. }) => {
+                Some(Broken { epoch: *epoch, place: place.clone() })
             }
             _ => None,
         };

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use hourglass_core::Progress;
-use hourglass_doctor::{Epoch, Finding, FindingId, Severity, during};
+use hourglass_doctor::{Epoch, Finding, FindingId, Severity, Training, during};
 use hourglass_train::{Answer, EpochRecord, Observer, StepRecord, Stopped};
 
 use crate::config::Pipeline;
-use crate::doctor::{epoch_of, epochs_of, training_of};
+use crate::doctor::training_so_far;
 
 /// Epochs in a row that a warning must stand: as many as early stopping commonly waits for a loss
 /// to fall once (Prechelt, *Early Stopping - But When?*, 1998, strips of 5).
@@ -20,41 +20,54 @@ const HOPELESS: [FindingId; 2] = [FindingId::LearningRateTooHigh, FindingId::Exp
 
 /// Watches in front of another observer, which is asked as well.
 pub(crate) struct DoctorsWatch<'a> {
-    pipeline: &'a Pipeline,
     inner: &'a dyn Observer,
     progress: &'a dyn Progress,
-    epochs: Mutex<Vec<Epoch>>,
+    training: Mutex<Training>,
 }
 
 impl<'a> DoctorsWatch<'a> {
     /// `bundle` may hold the telemetry of epochs before an interruption.
     pub(crate) fn new(
-        pipeline: &'a Pipeline,
+        pipeline: &Pipeline,
         bundle: &Path,
         inner: &'a dyn Observer,
         progress: &'a dyn Progress,
     ) -> Self {
-        DoctorsWatch { pipeline, inner, progress, epochs: Mutex::new(epochs_of(bundle)) }
-    }
-
-    /// What makes the epochs so far hopeless, if anything does.
-    fn hopeless(&self, epochs: &[Epoch]) -> Option<Finding> {
-        let found = during(&training_of(self.pipeline, epochs.to_vec(), false));
-        found.into_iter().find(|f| f.severity == Severity::Error || HOPELESS.contains(&f.id))
+        let training = Mutex::new(training_so_far(pipeline, bundle));
+        DoctorsWatch { inner, progress, training }
     }
 
     /// The finding for which training is given up after this epoch. The looks before are taken
     /// again, so that a training that was resumed ends where it would have ended.
     fn given_up(&self, record: &EpochRecord) -> Option<Finding> {
-        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut training = self.training.lock().unwrap_or_else(PoisonError::into_inner);
         // Telemetry may run ahead of the checkpoint that a training resumed from.
-        epochs.truncate(record.epoch - 1);
-        epochs.push(epoch_of(record));
-        let now = self.hopeless(&epochs)?;
-        let n = epochs.len();
+        training.epochs.truncate(record.epoch - 1);
+        training.epochs.push(epoch_of(record));
+        let n = training.epochs.len();
+        let now = hopeless(&training, n)?;
         let stands =
-            n >= LOOKS && (n - LOOKS + 1..n).all(|upto| self.hopeless(&epochs[..upto]).is_some());
+            n >= LOOKS && (n - LOOKS + 1..n).all(|upto| hopeless(&training, upto).is_some());
         (now.severity == Severity::Error || stands).then_some(now)
+    }
+}
+
+/// What made the first so many epochs hopeless, if anything did.
+fn hopeless(training: &Training, upto: usize) -> Option<Finding> {
+    let epochs = training.epochs[..upto].to_vec();
+    let found = during(&Training { epochs, ..training.clone() }).into_iter();
+    let mut bad = found.filter(|f| f.id == FindingId::NonFiniteLoss || HOPELESS.contains(&f.id));
+    bad.next()
+}
+
+/// What the doctor reads of an epoch that has just ended: its curves, which are all that is asked.
+fn epoch_of(record: &EpochRecord) -> Epoch {
+    Epoch {
+        train_loss: record.train_loss,
+        validation_loss: record.validation_loss,
+        learning_rate: record.learning_rate,
+        gradient_norm: record.gradient_norm,
+        ..Epoch::default()
     }
 }
 

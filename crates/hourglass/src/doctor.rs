@@ -13,7 +13,7 @@ use hourglass_pipeline::{
 };
 
 use crate::args::{DoctorCommand, Global, TableFormat};
-use crate::pipeline::{Loaded, interval, signed};
+use crate::pipeline::{Loaded, figure, interval, signed};
 use crate::table::Table;
 use crate::terminal::print;
 
@@ -111,10 +111,10 @@ fn treatment_text(found: &Treatment) -> String {
             (None, Some(score), Some(error)) => {
                 let metric = found.metric.as_deref().unwrap_or("score");
                 format!(
-                    "{names}; {metric} {:.4} {}, reconstruction error {:.4} of that of the mean",
-                    score.mean,
+                    "{names}; {metric} {} {}, reconstruction error {} of that of the mean",
+                    figure(score.mean),
                     interval(score),
-                    error.mean
+                    figure(error.mean)
                 )
             }
             _ => names,
@@ -147,12 +147,13 @@ fn attempt_text(number: usize, attempt: &Attempt, metric: &str) -> String {
     }
     if let Some(evidence) = &attempt.evidence {
         let after = match evidence.after {
-            Some(value) => format!("{value:.4}"),
+            Some(value) => figure(value),
             None if attempt.is_gone => "gone".to_owned(),
             None => "not measured".to_owned(),
         };
         let (what, before, limit) = (&evidence.what, evidence.before, evidence.limit);
-        let _ = writeln!(text, "    {what}: {before:.4} -> {after} (limit {limit})");
+        let before = figure(before);
+        let _ = writeln!(text, "    {what}: {before} -> {after} (limit {limit})");
     }
     let figures = [
         (metric, attempt.scores, &attempt.score_change),
@@ -162,9 +163,10 @@ fn attempt_text(number: usize, attempt: &Attempt, metric: &str) -> String {
         let (Some(before), Some(after), Some(change)) = (before, after, change) else { continue };
         let _ = writeln!(
             text,
-            "    {what}: {before:.4} -> {after:.4} (better by {} {})",
-            signed(change.mean),
-            interval(change)
+            "    {what}: {} -> {} (better by {})",
+            figure(before),
+            figure(after),
+            format!("{} {}", signed(change.mean), interval(change)).trim_end()
         );
     }
     let word = if attempt.is_kept { "kept" } else { "dropped" };

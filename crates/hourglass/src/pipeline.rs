@@ -154,7 +154,7 @@ fn ablation_text(found: &Ablation, format: TableFormat) -> Result<String> {
         "error interval",
     ]);
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-    let mean = |figure: &Estimated| format!("{:.4}", figure.mean);
+    let mean = |estimated: &Estimated| figure(estimated.mean);
     let mut changes: Vec<_> = found.changes.iter().collect();
     let worth = |outcome: &Worth| match outcome {
         Worth::Measured { score_worth, .. } => score_worth.mean,
@@ -204,14 +204,22 @@ fn ablation_text(found: &Ablation, format: TableFormat) -> Result<String> {
     Ok(all)
 }
 
+/// A figure with four digits after the point, or in powers of ten where these say nothing.
+pub fn figure(value: f64) -> String {
+    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value.abs());
+    if is_plain { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
 /// A difference with its sign.
 pub fn signed(value: f64) -> String {
-    format!("{value:+.4}")
+    let plus = if value >= 0.0 { "+" } else { "" };
+    format!("{plus}{}", figure(value))
 }
 
 /// A 95 % interval in brackets; nothing where there is none.
-pub fn interval(figure: &Estimated) -> String {
-    figure.interval.map_or_else(String::new, |[low, high]| format!("[{low:.4}, {high:.4}]"))
+pub fn interval(estimated: &Estimated) -> String {
+    let ends = |[low, high]: [f64; 2]| format!("[{}, {}]", figure(low), figure(high));
+    estimated.interval.map_or_else(String::new, ends)
 }
 
 /// Tables that belong to sweeps decide nothing here.

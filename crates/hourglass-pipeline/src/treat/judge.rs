@@ -8,8 +8,12 @@ use crate::measures::{Estimated, Measures};
 /// Share of the way to its limit that a figure must go to count as better.
 const COUNTS: f64 = 0.1;
 
-/// Relative loss of a score, or growth of an error, that is harm where one repeat gives no interval.
-const HARM: f64 = 0.05;
+/// Relative loss of a score that is harm, whatever its interval: of few repeats intervals are so
+/// wide that nothing is beyond doubt.
+const SCORE_HARM: f64 = 0.05;
+
+/// The same for the growth of an error.
+const ERROR_HARM: f64 = 0.2;
 
 /// The figure that a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +22,7 @@ pub enum About {
     Reconstruction,
     /// How well the features serve.
     Score,
-    /// What was compared, or how: the finding's own evidence. Its cure may well lower a score that
-    /// was too good.
+    /// The finding's own evidence: what was compared and how, what a picture or a latent is like.
     Evidence,
 }
 
@@ -29,12 +32,16 @@ impl About {
         use FindingId as Id;
         match id {
             Id::NoGain
-            | Id::DeadLatents
-            | Id::DuplicateLatents
+            | Id::NoBetterThanPca
+            | Id::NoBetterThanRandom
+            | Id::IrrelevantDetail
             | Id::UnscaledLatents
             | Id::UnscaledInputs
             | Id::Outliers
-            | Id::CodedMissing => About::Score,
+            | Id::CodedMissing
+            | Id::DownstreamNotConverged
+            | Id::UnderRegularised => About::Score,
+            // How the rows and the comparison are.
             Id::ConstantColumns
             | Id::DuplicateColumns
             | Id::DuplicateRows
@@ -44,18 +51,59 @@ impl About {
             | Id::NoBaseline
             | Id::TooFewRepeats
             | Id::FewSamples
+            | Id::OneSidedTuning
+            // What the model does that an error doesn't show, or for which it may rise.
             | Id::IdentityLearning
             | Id::Blur
+            | Id::BlurrySamples
             | Id::Checkerboard
-            | Id::BottleneckTooLarge => About::Evidence,
+            | Id::CroppedMaps
+            | Id::SmallReceptiveField
+            | Id::OverfittedReconstruction
+            | Id::MemorisedSamples
+            | Id::CapacityTooLarge
+            | Id::NoiseTooWeak
+            | Id::NoiseTooStrong
+            | Id::CorruptionLearnt
+            | Id::SparsityTooWeak
+            | Id::ContractionTooWeak
+            | Id::WarmUpTooShort
+            // What the latent is like.
+            | Id::BottleneckTooLarge
+            | Id::DeadLatents
+            | Id::DuplicateLatents
+            | Id::KSparseDeadUnits
+            | Id::DeadFilters
+            | Id::DeadCodes => About::Evidence,
             _ => About::Reconstruction,
         }
     }
 }
 
-/// Findings that are made from scores on test rows, which may not decide.
+/// Findings that say that a score is too good: their cures may lower it.
+const TOO_GOOD: [FindingId; 4] = [
+    FindingId::DuplicateRows,
+    FindingId::LabelLeakage,
+    FindingId::DataMismatch,
+    FindingId::OneSidedTuning,
+];
+
+/// Findings that are made from scores on test rows, which may not decide; the first of them have
+/// a figure on validation rows that does.
+const FROM_TEST: [FindingId; 4] = [
+    FindingId::NoGain,
+    FindingId::NoBetterThanPca,
+    FindingId::NoBetterThanRandom,
+    FindingId::TooFewRepeats,
+];
+
 fn is_from_test(id: FindingId) -> bool {
-    [FindingId::NoGain, FindingId::TooFewRepeats].contains(&id)
+    FROM_TEST.contains(&id)
+}
+
+/// Whether the validation score stands in for what the finding measured on test rows.
+fn is_by_score(id: FindingId) -> bool {
+    is_from_test(id) && id != FindingId::TooFewRepeats
 }
 
 /// What a cure did.
@@ -102,13 +150,21 @@ fn decide(attempt: &Attempt, now: &Seen, then: &Seen) -> (bool, String) {
         return (false, format!("what it brings is worse: {names}"));
     }
     let about = About::of(attempt.finding);
-    if about != About::Evidence
-        && let Some(change) = attempt.score_change
-        && is_harm(change, attempt.scores[0])
+    let is_harm = |change: Option<Estimated>, before: Option<f64>, share: f64| {
+        let (Some(change), Some(before)) = (change, before) else { return false };
+        change.is_below_zero() || change.mean < -share * before.abs()
+    };
+    if !TOO_GOOD.contains(&attempt.finding)
+        && is_harm(attempt.score_change, attempt.scores[0], SCORE_HARM)
     {
         return (false, "the score on validation is worse".to_owned());
     }
-    if is_from_test(attempt.finding) && attempt.finding != FindingId::TooFewRepeats {
+    if about == About::Reconstruction
+        && is_harm(attempt.error_change, attempt.errors[0], ERROR_HARM)
+    {
+        return (false, "the reconstruction error on validation is larger".to_owned());
+    }
+    if is_by_score(attempt.finding) {
         return match attempt.score_change {
             Some(change) if change.mean > 0.0 => (true, "the score on validation is better".into()),
             _ => (false, "the score on validation is no better".to_owned()),
@@ -141,20 +197,13 @@ fn weight(seen: &Seen) -> (bool, usize, usize) {
     (seen.failure.is_some(), count(Severity::Error), count(Severity::Warning))
 }
 
-fn is_harm(change: Estimated, before: Option<f64>) -> bool {
-    match change.interval {
-        Some(_) => change.is_below_zero(),
-        None => before.is_some_and(|before| change.mean < -HARM * before.abs()),
-    }
-}
-
 /// The first figure of the finding that has a limit.
 fn measured(finding: &Finding) -> Option<(&Evidence, f64)> {
     finding.evidence.iter().find_map(|evidence| Some((evidence, evidence.limit?)))
 }
 
 fn evidence(finding: &Finding, now: &Seen, then: &Seen) -> Option<EvidenceChange> {
-    if is_from_test(finding.id) && finding.id != FindingId::TooFewRepeats {
+    if is_by_score(finding.id) {
         // The same on validation rows.
         let gain = |seen: &Seen| seen.measures.as_ref().map(|m| m.gain().mean);
         return Some(EvidenceChange {

@@ -80,6 +80,7 @@ fn validation_decides_what_is_kept() {
             condition(&sick, good.0, &[0.1, 0.11, 0.12]),
             true,
         ),
+        ("gone, and the error is far larger", condition(&[], good.0, &[0.4, 0.2, 0.3]), false),
         ("gone, and the score with it", condition(&[], &[0.5, 0.51, 0.52], good.1), false),
         ("an error in its place", condition(&[(Id::MeanOutput, Error)], good.0, good.1), false),
         (
