@@ -7,25 +7,22 @@ use serde_json::Value;
 
 use crate::place::{Place, Said};
 
-/// A row a step: sick with `batch_too_small`, and cured by another batch size.
+/// Steps so wide that nothing is learnt, and a row a step less than the doctor likes.
 const SICK: &str = r#"
 name = "sick"
 seed = 3
 repeats = 3
 [data.builtin]
-dataset = "iris"
-[split]
-validation = 0.2
-test = 0.3
+dataset = "breast_cancer"
 [preprocess]
 numeric = "standard"
 [model.undercomplete]
-latent_dim = 2
+latent_dim = 8
 activation = "tanh"
 [train]
 epochs = 10
-batch_size = 1
-optimizer = { adam = { learning_rate = 1e-2 } }
+batch_size = 7
+optimizer = { adam = { learning_rate = 10.0 } }
 [downstream]
 compare = ["raw", "autoencoder"]
 models = [{ logistic_regression = {} }]
@@ -42,35 +39,43 @@ fn ids(found: &Value) -> Vec<&str> {
 #[test]
 fn a_file_is_treated_and_the_cured_one_runs() {
     let place = Place::with_pipeline(SICK);
+    let only = ["--only", "learning_rate_too_high"];
     let args = ["doctor", "treat", "pipeline.toml", "--trials", "4", "--offline"];
+    let args = [&args[..], &only[..]].concat();
     let said = place.run(&args);
     assert_eq!(said.code, Some(0), "{said:#?}");
-    assert!(said.stdout.contains("    - train.batch_size = 1\n    + train.batch_size = 32\n"));
-    assert!(said.stdout.contains("    kept: "), "{said:#?}");
+    let key = "train.optimizer.adam.learning_rate";
+    assert!(
+        said.stdout.contains(&format!("    - {key} = 10.0\n    + {key} = 1e-3\n")),
+        "{said:#?}"
+    );
+    assert!(said.stdout.contains("    kept: the finding is gone"), "{said:#?}");
     let cured = said.stdout.lines().last().unwrap();
-    assert!(place.read(cured).contains("# train.batch_size: was 1; "), "{said:#?}");
+    assert!(place.read(cured).contains(&format!("# {key}: was 10")), "{said:#?}");
     assert_eq!(place.read("pipeline.toml"), SICK, "the user's file is left alone");
     let said = place.run(&["doctor", "check", cured, "--offline", "--json"]);
-    assert!(!ids(&json(&said)["findings"]).contains(&"batch_too_small"), "{said:#?}");
+    assert!(!ids(&json(&said)["findings"]).contains(&"learning_rate_too_high"), "{said:#?}");
 
     // Again, from the cache, and as figures.
-    let said = place.run(&[&args[..], &["--only", "batch_too_small", "--json"]].concat());
+    let said = place.run(&[&args[..], &["--json"]].concat());
     let treated = json(&said);
     assert_eq!(treated["attempts"][0]["is_gone"], true, "{treated:#}");
     assert!(treated["attempts"][0]["score_change"]["interval"].is_array(), "{treated:#}");
-    assert!(ids(&treated["before"]["findings"]).contains(&"batch_too_small"));
-    assert!(!ids(&treated["after"]["findings"]).contains(&"batch_too_small"));
+    assert_eq!(treated["improved"], true, "{treated:#}");
+    assert!(ids(&treated["before"]["findings"]).contains(&"learning_rate_too_high"));
+    assert!(!ids(&treated["after"]["findings"]).contains(&"learning_rate_too_high"));
 }
 
 #[test]
 fn a_run_is_treated_beside_itself() {
     let place = Place::with_pipeline(SICK);
     let run = place.run_pipeline(&[]);
-    let said = place.run(&["doctor", "treat", "--trials", "1", "--offline"]);
+    let only = ["--only", "learning_rate_too_high"];
+    let said = place.run(&[&["doctor", "treat", "--trials", "1", "--offline"], &only[..]].concat());
     let cured = said.stdout.lines().last().unwrap();
     let name = run.path.file_name().unwrap().to_str().unwrap();
     assert!(cured.ends_with(&format!("{name}.cured.toml")), "{said:#?}");
-    assert!(place.read(cured).contains("batch_size = 32"), "{said:#?}");
+    assert!(place.read(cured).contains("learning_rate = 0.001"), "{said:#?}");
     let latest = place.path("runs/latest").canonicalize().unwrap();
     assert_eq!(latest, run.path.canonicalize().unwrap(), "attempts are no runs of the user");
     let said = place.run(&["doctor", "treat", "nowhere"]);
@@ -109,7 +114,7 @@ fn keys_are_taken_away_one_at_a_time() {
 fn the_clinic_counts_what_is_found_and_what_is_missed() {
     let place = Place::new();
     place.write("clinic/batch_too_small.toml", SICK);
-    let healthy = SICK.replace("batch_size = 1\n", "batch_size = 16\n");
+    let healthy = SICK.replace("batch_size = 7\n", "batch_size = 16\n");
     place.write("clinic/no_baseline-none.toml", healthy.replace("\"raw\", ", ""));
     let args = ["doctor", "clinic", "clinic", "--seeds", "2", "--csv", "--offline"];
     let said = place.run(&args);
@@ -166,7 +171,7 @@ fn a_run_that_diverges_is_examined_as_far_as_it_came() {
 #[test]
 #[cfg(unix)]
 fn a_killed_run_is_examined_from_its_cache() {
-    let text = SICK.replace("epochs = 10", "epochs = 5000");
+    let text = SICK.replace("epochs = 10", "epochs = 9000");
     let place = Place::with_pipeline(&text);
     let mut running = place.start(&["pipeline", "run", "pipeline.toml", "--offline"]);
     running.wait_until("some epochs are trained", || place.epochs_trained() >= 8);

@@ -364,16 +364,17 @@ mod tests {
         assert!(found.not_covered.contains(&FindingId::Blur));
         assert!(!found.not_covered.contains(&FindingId::BatchTooSmall));
 
+        write("learning_rate_too_high.toml", "learning_rate = 1e-2", "learning_rate = 10.0");
         let treated = ClinicOptions {
             treat: Some(3),
-            only: "batch_too_small".to_owned(),
+            only: "learning_rate".to_owned(),
             seeds: 1,
             ..options.clone()
         };
         let found = go(&treated);
         let treatment = found.cases[0].treatment.as_ref().unwrap();
         assert!(treatment.removed, "{treatment:?}");
-        assert_eq!(treatment.kept, ["train.batch_size = 32"]);
+        assert_eq!(treatment.kept, ["train.optimizer.adam.learning_rate = 1e-3"]);
         assert_eq!(found.cures().unwrap()[2], 1);
 
         std::fs::write(dir.join("hiccup.toml"), FILE).unwrap();

@@ -188,13 +188,11 @@ fn decide(attempt: &Attempt, now: &Seen, then: &Seen) -> (bool, String) {
     (false, "the finding stands".to_owned())
 }
 
-/// How bad the findings are together: errors first. A run that failed is worst.
-fn weight(seen: &Seen) -> (bool, usize, usize) {
-    let count = |severity| {
-        let of_severity = seen.findings.iter().filter(|f| f.severity == severity);
-        of_severity.filter(|f| !is_from_test(f.id)).count()
-    };
-    (seen.failure.is_some(), count(Severity::Error), count(Severity::Warning))
+/// What makes a file useless: a run that failed, and errors. Warnings don't count: one cure may
+/// bring several that say the same, and whether they matter is measured.
+fn weight(seen: &Seen) -> (bool, usize) {
+    let errors = seen.findings.iter().filter(|f| f.severity == Severity::Error);
+    (seen.failure.is_some(), errors.filter(|f| !is_from_test(f.id)).count())
 }
 
 /// The first figure of the finding that has a limit.
