@@ -169,6 +169,10 @@ fn attempt_text(number: usize, attempt: &Attempt, metric: &str) -> String {
             format!("{} {}", signed(change.mean), interval(change)).trim_end()
         );
     }
+    if !attempt.new_findings.is_empty() {
+        let names: Vec<&str> = attempt.new_findings.iter().map(|id| id.name()).collect();
+        let _ = writeln!(text, "    found now: {}", names.join(", "));
+    }
     let word = if attempt.is_kept { "kept" } else { "dropped" };
     let _ = writeln!(text, "    {word}: {}\n", attempt.why);
     text
