@@ -20,7 +20,7 @@ numeric = "standard"
 latent_dim = 8
 activation = "tanh"
 [train]
-epochs = 10
+epochs = 4
 batch_size = 7
 optimizer = { adam = { learning_rate = 10.0 } }
 [downstream]
@@ -104,7 +104,7 @@ fn keys_are_taken_away_one_at_a_time() {
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 2, "{said:#?}");
     assert!(lines[0].starts_with("key,in the file,without,score without,worth,"));
-    assert!(lines[1].starts_with("train.epochs,10,3,0."), "{said:#?}");
+    assert!(lines[1].starts_with("train.epochs,4,3,0."), "{said:#?}");
     let said = place.run(&["pipeline", "ablate", "pipeline.toml", "--key", "train.epochs"]);
     assert_eq!(said.code, Some(2), "{said:#?}");
     assert!(!place.path("runs/latest").exists(), "nothing was run that has a report");
@@ -171,7 +171,7 @@ fn a_run_that_diverges_is_examined_as_far_as_it_came() {
 #[test]
 #[cfg(unix)]
 fn a_killed_run_is_examined_from_its_cache() {
-    let text = SICK.replace("epochs = 10", "epochs = 9000");
+    let text = SICK.replace("epochs = 4", "epochs = 9000");
     let place = Place::with_pipeline(&text);
     let mut running = place.start(&["pipeline", "run", "pipeline.toml", "--offline"]);
     running.wait_until("some epochs are trained", || place.epochs_trained() >= 8);

@@ -54,10 +54,11 @@ pub(super) fn text(treatment: &Treatment, cured: &Pipeline, base: &Path) -> Stri
             let here = |patch: &&Patch| is_place && is_at(&path, &patch.key, key.is_some());
             Some((attempt, attempt.changes.iter().find(here)?))
         });
-        if let Some((attempt, patch)) = changed
-            && !text.contains(&marker(attempt, patch))
-        {
-            text += &comment(&marker(attempt, patch));
+        if let Some((attempt, patch)) = changed {
+            let marker = comment(&marker(&kept, attempt, patch));
+            if !text.contains(&marker) {
+                text += &marker;
+            }
         }
         text += line;
         text.push('\n');
@@ -65,9 +66,11 @@ pub(super) fn text(treatment: &Treatment, cured: &Pipeline, base: &Path) -> Stri
     text
 }
 
-/// What stands above a changed line.
-fn marker(attempt: &Attempt, patch: &Patch) -> String {
-    let was = patch.was.as_deref().unwrap_or("not set");
+/// What stands above a changed line: what it was before the first change, and why the last.
+fn marker(kept: &[&Attempt], attempt: &Attempt, patch: &Patch) -> String {
+    let mut changes = kept.iter().flat_map(|attempt| &attempt.changes);
+    let first = changes.find(|change| change.key == patch.key);
+    let was = first.and_then(|patch| patch.was.as_deref()).unwrap_or("not set");
     format!("{}: was {was}; {} ({})", patch.key, attempt.because, attempt.finding.name())
 }
 

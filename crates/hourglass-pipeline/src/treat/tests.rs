@@ -12,7 +12,7 @@ const SICK: &str = r#"
     split = { validation = 0.2, test = 0.3 }
     preprocess.numeric = "standard"
     model.undercomplete = { latent_dim = 2 }
-    train = { epochs = 12, batch_size = 16, optimizer = { adam = { learning_rate = 10.0 } } }
+    train = { epochs = 4, batch_size = 16, optimizer = { adam = { learning_rate = 10.0 } } }
     downstream = { compare = ["raw", "autoencoder"], models = [{ logistic_regression = {} }] }
 "#;
 
