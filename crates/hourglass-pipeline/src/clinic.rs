@@ -17,7 +17,7 @@ use crate::doctor::{doctor_check, doctor_examine};
 use crate::error::{Doing, Error};
 use crate::run::{Ended, RunOptions, run_in};
 use crate::side_by_side::side_by_side;
-use crate::treat::{TreatOptions, Treatment, try_cures};
+use crate::treat::{Attempt, Patch, TreatOptions, Treatment, try_cures};
 
 /// Where run directories of the clinic lie, below that of the runs.
 const HOME: &str = "clinic";
@@ -88,6 +88,8 @@ pub struct CaseTreatment {
     pub attempts: usize,
     /// Lines of the file that were kept.
     pub kept: Vec<String>,
+    /// Lines that were dropped, each with the reason.
+    pub dropped: Vec<String>,
     /// Whether the finding is gone.
     pub removed: bool,
     /// Whether what it is about is better.
@@ -143,7 +145,7 @@ pub fn run_clinic(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Clinic, Error> {
-    let patients = admit(dir, options)?;
+    let (patients, covered) = admit(dir, options)?;
     let seeds = || 0..options.seeds as u64;
     let visits: Vec<(&Patient, u64)> =
         patients.iter().flat_map(|patient| seeds().map(move |seed| (patient, seed))).collect();
@@ -161,19 +163,15 @@ pub fn run_clinic(
     if cases.len() < total {
         return Err(Error::Interrupted { stage: "clinic".to_owned() });
     }
-    let is_covered = |id: &FindingId| patients.iter().any(|p| p.expected == Some(*id));
-    let not_covered = FindingId::ALL.iter().copied().filter(|id| !is_covered(id)).collect();
+    let not_covered = FindingId::ALL.iter().copied().filter(|id| !covered.contains(id)).collect();
     Ok(Clinic { cases, not_covered })
 }
 
-/// All files, checked.
-fn admit(dir: &Path, options: &ClinicOptions) -> Result<Vec<Patient>, Error> {
-    let mut patients = Vec::new();
+/// The files that are asked for, checked, and the findings that all of them are there for.
+fn admit(dir: &Path, options: &ClinicOptions) -> Result<(Vec<Patient>, Vec<FindingId>), Error> {
+    let (mut patients, mut covered) = (Vec::new(), Vec::new());
     for path in files(dir)? {
         let name = stem(&path);
-        if !name.starts_with(&options.only) {
-            continue;
-        }
         let expected = match name.strip_suffix(".healthy") {
             Some(_) => None,
             None => {
@@ -182,7 +180,10 @@ fn admit(dir: &Path, options: &ClinicOptions) -> Result<Vec<Patient>, Error> {
                 Some(known.ok_or_else(|| Error::ClinicName { path: path.clone() })?)
             }
         };
-        patients.push(patient(path, name, expected, options)?);
+        covered.extend(expected);
+        if name.starts_with(&options.only) {
+            patients.push(patient(path, name, expected, options)?);
+        }
     }
     if patients.is_empty() {
         return Err(Error::NoPipelines { path: dir.to_owned() });
@@ -193,7 +194,7 @@ fn admit(dir: &Path, options: &ClinicOptions) -> Result<Vec<Patient>, Error> {
         let name = stem(&path);
         patients.push(patient(path, name, None, options)?);
     }
-    Ok(patients)
+    Ok((patients, covered))
 }
 
 fn patient(
@@ -279,10 +280,14 @@ fn is_found(id: FindingId, findings: &[Finding]) -> bool {
 }
 
 fn summary(treatment: &Treatment, id: FindingId) -> CaseTreatment {
-    let kept = treatment.attempts.iter().filter(|attempt| attempt.is_kept);
+    let lines =
+        |attempt: &Attempt| attempt.changes.iter().map(Patch::line).collect::<Vec<_>>().join(", ");
+    let (kept, dropped): (Vec<&Attempt>, Vec<&Attempt>) =
+        treatment.attempts.iter().partition(|attempt| attempt.is_kept);
     CaseTreatment {
         attempts: treatment.attempts.len(),
-        kept: kept.flat_map(|attempt| attempt.changes.iter().map(|c| c.line())).collect(),
+        kept: kept.into_iter().map(lines).collect(),
+        dropped: dropped.into_iter().map(|a| format!("{}: {}", lines(a), a.why)).collect(),
         removed: treatment.after.failure.is_none() && !is_found(id, &treatment.after.findings),
         improved: treatment.improved == Some(true),
     }

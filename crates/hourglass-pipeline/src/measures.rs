@@ -8,7 +8,8 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measures {
     pub(crate) metric: Metric,
-    /// Of the first downstream model on the first features that are trained.
+    /// Of the first downstream model on the autoencoder's features, or on the first set that is
+    /// trained where these are not compared.
     pub(crate) scores: Vec<f64>,
     /// Of the same model on raw columns.
     pub(crate) raw_scores: Vec<f64>,

@@ -207,7 +207,13 @@ impl TrialRoom {
                 n_train: partition.n_train,
                 n_validation: partition.n_validation,
             });
-            measures.scores.push(measured.downstream()?);
+            // The autoencoder by itself says more of it than with raw columns beside it.
+            let alone = pipeline.downstream.compare.contains(&FeatureSet::Autoencoder);
+            let features = match alone {
+                true => measured.features_of(FeatureSet::Autoencoder)?,
+                false => measured.features()?,
+            };
+            measures.scores.push(measured.judged(&features)?);
             let raw = measured.features_of(FeatureSet::Raw)?;
             measures.raw_scores.push(measured.judged(&raw)?);
             measures.reconstruction.push(measured.share_of_mean_error()?);

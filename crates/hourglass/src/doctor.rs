@@ -263,7 +263,8 @@ fn clinic_text(found: &Clinic, format: TableFormat) -> Result<String> {
 }
 
 fn treated_text(found: &Clinic) -> String {
-    let mut table = Table::new(["treated", "seed", "tried", "removed", "improved", "kept"]);
+    let mut table =
+        Table::new(["treated", "seed", "tried", "removed", "improved", "kept", "dropped"]);
     let treated = found.cases.iter().filter_map(|case| Some((case, case.treatment.as_ref()?)));
     for (case, treatment) in treated {
         table.push([
@@ -272,7 +273,8 @@ fn treated_text(found: &Clinic) -> String {
             treatment.attempts.to_string(),
             treatment.removed.to_string(),
             treatment.improved.to_string(),
-            treatment.kept.join(", "),
+            treatment.kept.join("; "),
+            treatment.dropped.join("; "),
         ]);
     }
     match found.cures() {
