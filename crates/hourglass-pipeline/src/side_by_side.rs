@@ -1,5 +1,5 @@
-//! The same work on many things, several at a time, a thread each. Two trainings at once on a thread
-//! each get more done than one after the other on two threads.
+//! The same work on many things, several at a time, a thread each. Two trainings at once on a
+//! thread each get more done than one after the other on two threads.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,3 +1,5 @@
+//! What is kept and what is dropped, and what a treatment leaves behind.
+
 use hourglass_core::Silent;
 use hourglass_data::Locations;
 
