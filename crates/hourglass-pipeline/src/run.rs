@@ -139,6 +139,8 @@ pub(crate) fn run_in(
     // A run that made nothing new leaves the folder, and the timings of the first run, as they are.
     if runner.n_run == 0
         && let Ok((report, Some(_))) = run_folder::read(&folder)
+        // A report of an earlier version was not examined.
+        && report.diagnosis.is_some()
     {
         progress.say("everything was in the cache");
         return Ok(Ended::Finished(RunOutcome { folder, report }));
