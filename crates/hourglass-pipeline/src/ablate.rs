@@ -289,7 +289,7 @@ mod tests {
         optimizer = { adam = { learning_rate = 1e-2, beta1 = 0.8 } }
         schedule = { cosine = {} }
         [features]
-        scale = "standard"
+        scale = "global"
         [downstream]
         compare = ["raw", "autoencoder"]
         models = [{ logistic_regression = {} }]

@@ -328,7 +328,7 @@ mod tests {
         let second = go(runs_dir, &["downstream.models=[{knn={k=3}}, {majority={}}]"], false);
         assert_ne!(first.folder, second.folder);
         for stage in stages(runs_dir) {
-            let is_new = ["data", "report"].contains(&stage.stage.as_str())
+            let is_new = ["data", "report", "examine"].contains(&stage.stage.as_str())
                 || stage.stage.starts_with("extract")
                 || stage.stage.ends_with("knn");
             assert_eq!(stage.from_cache, !is_new, "{stage:?}");

@@ -107,14 +107,18 @@ fn validation_decides_what_is_kept() {
 #[test]
 fn a_sick_file_is_cured_and_the_cured_one_says_how() {
     let room = Room::new(SICK);
-    let treatment = room.treat(6);
+    let only = Some(FindingId::LearningRateTooHigh);
+    let options = TreatOptions { only, ..room.options(6) };
+    let path = room.0.path().join("sick.toml");
+    let treatment = treat(&path, &[], &options, &Silent, &Interrupt::new()).unwrap();
     let kept: Vec<String> = treatment
         .attempts
         .iter()
         .filter(|attempt| attempt.is_kept)
         .flat_map(|attempt| attempt.changes.iter().map(Patch::line))
         .collect();
-    assert!(kept.iter().any(|line| line.contains("learning_rate")), "{treatment:#?}");
+    assert_eq!(kept, ["train.optimizer.adam.learning_rate = 1e-3"], "{treatment:#?}");
+    assert_eq!(treatment.improved, Some(true));
     let stands = |condition: &Condition| {
         condition.findings.iter().any(|finding| finding.id == FindingId::LearningRateTooHigh)
     };
