@@ -52,12 +52,16 @@ impl<'a> DoctorsWatch<'a> {
     }
 }
 
-/// What made the first so many epochs hopeless, if anything did.
+/// What made the first so many epochs hopeless, if anything did. A loss that rises again and again
+/// but is lower than it was after the first epoch is no loss of time.
 fn hopeless(training: &Training, upto: usize) -> Option<Finding> {
     let epochs = training.epochs[..upto].to_vec();
-    let found = during(&Training { epochs, ..training.clone() }).into_iter();
-    let mut bad = found.filter(|f| f.id == FindingId::NonFiniteLoss || HOPELESS.contains(&f.id));
-    bad.next()
+    let is_lower = epochs[upto - 1].train_loss < epochs[0].train_loss;
+    let found = during(&Training { epochs, ..training.clone() });
+    let is_bad = |finding: &Finding| {
+        finding.id == FindingId::NonFiniteLoss || (HOPELESS.contains(&finding.id) && !is_lower)
+    };
+    found.into_iter().find(is_bad)
 }
 
 /// What the doctor reads of an epoch that has just ended: its curves, which are all that is asked.
@@ -135,6 +139,8 @@ mod tests {
         // One bad epoch among good ones is forgiven.
         assert_eq!(ended(|epoch| if epoch == 9 { 0.5 } else { 1.0 / epoch as f64 }), None);
         let wild = |epoch: usize| if epoch.is_multiple_of(2) { 2.0 } else { 1.0 };
+        // The same at a lower level than that of the first epoch.
+        assert_eq!(ended(|epoch| if epoch == 1 { 9.0 } else { wild(epoch) }), None);
         let epoch = ended(wild).unwrap();
         assert!((LOOKS..20).contains(&epoch), "{epoch}");
         assert_eq!(ended(|epoch| if epoch < 3 { 1.0 } else { f64::NAN }), Some(3));
