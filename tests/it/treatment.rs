@@ -85,6 +85,22 @@ fn a_run_is_treated_beside_itself() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_the_cures_that_were_tried() {
+    let place = Place::with_pipeline(&SICK.replace("epochs = 4", "epochs = 500"));
+    let mut running = place.start(&["doctor", "treat", "pipeline.toml", "--offline"]);
+    running.wait_until("a cure was tried", || {
+        let heard = place.read("stderr.txt");
+        heard.contains(": kept") || heard.contains(": dropped")
+    });
+    running.signal("INT");
+    let said = running.finish();
+    assert_eq!(said.code, Some(130), "{said:#?}");
+    assert!(said.stdout.contains("ended since it was interrupted"), "{said:#?}");
+    assert!(said.stdout.contains("1. "), "{said:#?}");
+}
+
+#[test]
 fn keys_are_taken_away_one_at_a_time() {
     let place = Place::with_pipeline(SICK);
     let said = place.run(&["pipeline", "ablate", "pipeline.toml", "--json", "--offline"]);
