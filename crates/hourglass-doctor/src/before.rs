@@ -2,19 +2,21 @@
 //! nothing.
 
 mod columns;
+mod images;
+mod mismatch;
 mod rows;
 mod settings;
 
 use hourglass_core::Samples;
 use hourglass_nn::{Activation, Init, Loss};
 
-use crate::Finding;
+use crate::{Architecture, Finding};
 
 /// What a pipeline file asks for, as far as the doctor reads it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the model's keys stand, such as `model.denoising`.
-    pub model_key: String,
+    /// The autoencoder.
+    pub architecture: Architecture,
     /// Activation of the hidden layers.
     pub hidden_activation: Activation,
     /// Activation of the output.
@@ -23,10 +25,8 @@ pub struct Settings {
     pub init: Option<Init>,
     /// Layers with weights, encoder and decoder together.
     pub n_layers: usize,
-    /// Trained numbers.
-    pub n_parameters: usize,
-    /// Whether something but the width keeps the model from copying: corruption or sparsity.
-    pub is_constrained: bool,
+    /// The encoder's convolutions, where there are any.
+    pub convolution: Option<Convolution>,
     /// What is minimised.
     pub loss: Loss,
     /// Key of the optimiser, such as `adam`.
@@ -39,6 +39,30 @@ pub struct Settings {
     pub batch_size: usize,
     /// Feature sets that are compared.
     pub compare: Vec<String>,
+    /// Whether every class counts alike, however few its rows: by the metric or by weights.
+    pub counts_classes_alike: bool,
+    /// `downstream.models` as it stands in the file.
+    pub models: serde_json::Value,
+}
+
+/// Convolutions of an encoder, all alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// How many follow each other.
+    pub n_layers: usize,
+    /// Height and width of their windows.
+    pub kernel: usize,
+    /// Pixels from one window to the next.
+    pub stride: usize,
+}
+
+impl Convolution {
+    /// Pixels of the input, along a side, that a unit of the last map sees.
+    pub(crate) fn receptive_field(&self) -> usize {
+        (0..self.n_layers)
+            .fold((1, 1), |(field, step), _| (field + (self.kernel - 1) * step, step * self.stride))
+            .0
+    }
 }
 
 /// Everything that can be found before training.
@@ -48,6 +72,8 @@ pub struct Settings {
 pub fn before(settings: &Settings, samples: &Samples) -> Vec<Finding> {
     let mut findings = settings::examine(settings, samples);
     findings.extend(columns::examine(samples));
-    findings.extend(rows::examine(samples));
+    findings.extend(rows::examine(settings, samples));
+    findings.extend(mismatch::examine(samples));
+    findings.extend(images::examine(settings, samples));
     findings
 }

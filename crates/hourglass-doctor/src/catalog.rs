@@ -131,8 +131,8 @@ catalog! {
         source: "Dacrema, Cremonesi and Jannach, Are We Really Making Much Progress, RecSys 2019.";
     DataMismatch = "data_mismatch": Before, "test rows differ from training rows",
         why: "Features learnt on one distribution say little about another.",
-        measured: "Two-sample Kolmogorov-Smirnov tests of each column with Holm's correction, and \
-            the population stability index.",
+        measured: "Two-sample Kolmogorov-Smirnov tests of each column with Holm's correction, the \
+            population stability index, and a classifier that is asked to tell the two apart.",
         helps: "Find out why; split so that both sides come from the same source.",
         source: "Rabanser, Guennemann and Lipton, Failing Loudly, NeurIPS 2019.";
     LabelLeakage = "label_leakage": Before, "a column gives the answer away",
@@ -177,12 +177,13 @@ catalog! {
         source: "Keskar et al., On Large-Batch Training, ICLR 2017.";
     VanishingGradients = "vanishing_gradients": Before, "gradients vanish on their way back",
         why: "The first layers stay as they were drawn.",
-        measured: "Saturating layers in a row.",
+        measured: "Saturating layers in a row; after training, the gradient norm of the first layer \
+            over that of the last.",
         helps: "Rectifiers or ELU, normalisation, fewer layers.",
         source: "Hochreiter 1991; Glorot and Bengio, AISTATS 2010.";
     NonFiniteLoss = "non_finite_loss": During, "the loss stopped being a number",
         why: "Nothing can be learnt from there on.",
-        measured: "The first epoch whose loss is NaN or infinite.",
+        measured: "The first epoch whose loss is NaN or infinite, and the first tensor that is.",
         helps: "A smaller learning rate, clipping, scaled inputs.",
         source: "Pascanu, Mikolov and Bengio, ICML 2013.";
     ExplodingGradients = "exploding_gradients": During, "gradients explode",
@@ -278,6 +279,181 @@ catalog! {
         measured: "Repeats of the run, where the answer is uncertain.",
         helps: "`repeats = 5`.",
         source: "Bouthillier et al., Accounting for Variance, MLSys 2021.";
+    SaturatedUnits = "saturated_units": During, "units stuck at the end of their range",
+        why: "Where a sigmoid or tanh is flat no gradient passes, and the unit says the same of \
+            every row.",
+        measured: "Share of a layer's units that lie within a hundredth of an end of their range \
+            in at least 95 % of the rows, and since which epoch.",
+        helps: "A smaller learning rate or initial weights, rectifiers or ELU, normalisation.",
+        source: "Glorot and Bengio, AISTATS 2010.";
+    DyingRelus = "dying_relus": During, "rectified units that are always off",
+        why: "A unit that is 0 for every row gets no gradient and never comes back.",
+        measured: "Share of a layer's units that are 0 in every measured row, layer by layer, and \
+            since which epoch.",
+        helps: "A smaller learning rate, leaky rectifiers or ELU, normalisation.",
+        source: "Maas, Hannun and Ng, ICML 2013; Lu et al., Dying ReLU and Initialization, 2020.";
+    NoGradient = "no_gradient": During, "a parameter never gets a gradient",
+        why: "It stays as it was drawn, whatever the data say.",
+        measured: "Parameters whose gradient is exactly 0 at the end of every epoch.",
+        helps: "Weights that are not all 0; a path from the parameter to the loss.",
+        source: "Karpathy, A Recipe for Training Neural Networks, 2019.";
+    Undertrained = "undertrained": During, "not trained well enough to be judged",
+        why: "A loss that still falls fast, or a reconstruction far behind principal components, \
+            says nothing about the architecture.",
+        measured: "Relative fall of the validation loss in the last epoch; variance explained \
+            against that of as many principal components.",
+        helps: "More epochs, a higher rate.",
+        source: "Prechelt, Early Stopping - But When?, 1998.";
+    CapacityTooSmall = "capacity_too_small": After, "the model is too small",
+        why: "Training rows come back no better than validation rows, and neither comes back well.",
+        measured: "Share of the variance that is lost, on training and on validation rows.",
+        helps: "Wider layers, a wider latent.",
+        source: "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.2.";
+    CapacityTooLarge = "capacity_too_large": After, "the model is too large for the data",
+        why: "It has more numbers than the rows can pin down, and fits what is particular to them.",
+        measured: "Trained numbers for each training value, and validation over training error.",
+        helps: "Narrower layers, dropout, corruption of the input.",
+        source: "Goodfellow, Bengio and Courville, Deep Learning, 2016, section 5.2.";
+    BottleneckTooSmall = "bottleneck_too_small": After, "the latent is too narrow",
+        why: "What doesn't pass the latent is lost to every model behind it.",
+        measured: "Share of the variance that is lost, and how much of it as many principal \
+            components again would hold.",
+        helps: "A wider latent.",
+        source: "Hinton and Salakhutdinov, Science 2006; Jolliffe, Principal Component Analysis, 2002.";
+    IrrelevantDetail = "irrelevant_detail": After, "what comes back is not what matters",
+        why: "A reconstruction spends its latent on what varies most, which need not be what tells \
+            the classes apart.",
+        measured: "Share explained of each column, weighted by its mutual information with the \
+            class, over the same weighted by its variance; training rows.",
+        helps: "Scale columns alike, a wider latent.",
+        source: "Kohavi and John, Wrappers for Feature Subset Selection, 1997.";
+    NoiseTooWeak = "noise_too_weak": After, "the corruption is too weak",
+        why: "Where next to nothing is taken away, copying is the best answer.",
+        measured: "Energy of the corruption over the variance of the data, validation rows.",
+        helps: "Stronger corruption.",
+        source: "Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.";
+    NoiseTooStrong = "noise_too_strong": After, "the corruption is too strong",
+        why: "What is left of a row doesn't tell what was taken away, so the mean is the best \
+            answer.",
+        measured: "Error of the reconstruction of corrupted rows over that of the mean.",
+        helps: "Weaker corruption.",
+        source: "Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.";
+    CorruptionLearnt = "corruption_learnt": After, "the corruption comes through",
+        why: "A model that passes the corruption on has learnt to copy, not what the data are like.",
+        measured: "Energy by which reconstructions of corrupted and of clean rows differ, over \
+            the energy of the corruption.",
+        helps: "Stronger corruption, a narrower latent.",
+        source: "Alain and Bengio, JMLR 2014.";
+    SparsityTooStrong = "sparsity_too_strong": During, "the price on activity silences the latent",
+        why: "Units that answer to nothing carry nothing.",
+        measured: "Share of the latent units that are 0 for every row; under a KL price, how \
+            little they move around their mean.",
+        helps: "A lower price.",
+        source: "Ng, Sparse autoencoder, CS294A lecture notes, 2011.";
+    SparsityTooWeak = "sparsity_too_weak": During, "the price on activity buys no sparsity",
+        why: "The latent is as dense as without it, and free to copy.",
+        measured: "Mean share of the latent units that answer to a row, or mean activity against \
+            the wanted one.",
+        helps: "A higher price.",
+        source: "Ng, Sparse autoencoder, CS294A lecture notes, 2011.";
+    KSparseDeadUnits = "k_sparse_dead_units": After, "units that never win",
+        why: "A unit that is never among the k largest is never trained, and stays so.",
+        measured: "Share of units that are 0 in every validation row.",
+        helps: "Begin with a larger k (`anneal`), a larger k, winner-take-all.",
+        source: "Makhzani and Frey, k-Sparse Autoencoders, ICLR 2014, section 4.";
+    DeadFilters = "dead_filters": After, "filters that answer to nothing",
+        why: "They take room and time, and a rectifier in front of the choice keeps them dead.",
+        measured: "Share of units, or of maps, that are 0 in every validation row.",
+        helps: "Choose winners before the rectifier (`rectify_after`), a smaller rate.",
+        source: "Makhzani and Frey, Winner-Take-All Autoencoders, NeurIPS 2015.";
+    ContractionTooStrong = "contraction_too_strong": During, "the contractive price rules the loss",
+        why: "The encoder is held so still that little can be read from it.",
+        measured: "The price over the reconstruction loss, validation rows.",
+        helps: "A lower weight.",
+        source: "Rifai et al., Contractive Auto-Encoders, ICML 2011.";
+    ContractionTooWeak = "contraction_too_weak": During, "the contractive price counts for nothing",
+        why: "The latent moves as freely as without it, which costs time for nothing.",
+        measured: "The price over the reconstruction loss, validation rows.",
+        helps: "A higher weight.",
+        source: "Rifai et al., Contractive Auto-Encoders, ICML 2011.";
+    PosteriorCollapse = "posterior_collapse": During, "latent dimensions collapse onto the prior",
+        why: "A dimension that is the prior for every row says nothing, and the decoder learns to \
+            do without it.",
+        measured: "Nats of each dimension's divergence from the prior; active units.",
+        helps: "A lower beta, free nats, warm-up, a narrower likelihood (`output_std`).",
+        source: "Bowman et al., CoNLL 2016; Burda et al., ICLR 2016; Lucas et al., NeurIPS 2019.";
+    KlDominates = "kl_dominates": After, "the divergence rules the loss",
+        why: "The model pays more attention to its prior than to its data.",
+        measured: "Share of the variance that a variational model loses.",
+        helps: "A lower beta, a narrower likelihood (`output_std`).",
+        source: "Higgins et al., beta-VAE, ICLR 2017; Rybkin et al., ICML 2021.";
+    ExplodingVariance = "exploding_variance": During, "the latent's variance explodes",
+        why: "Draws are noise of any size, gradients follow them, and the loss ends in NaN.",
+        measured: "Mean posterior variance of each dimension, where the prior has 1.",
+        helps: "Scaled inputs, clipping, a beta of 1.",
+        source: "Rezende and Viola, Taming VAEs, 2018.";
+    BlurrySamples = "blurry_samples": After, "drawn samples are blurred",
+        why: "The prior holds only what is coarse.",
+        measured: "Energy of decoded draws in the upper half of the spatial frequencies over that \
+            of the data.",
+        helps: "A lower beta, a narrower likelihood, a wider latent.",
+        source: "Rybkin et al., Simple and Effective VAE Training, ICML 2021.";
+    WarmUpTooShort = "warm_up_too_short": During, "the divergence comes in before the latent is worth it",
+        why: "Dimensions are given up before the decoder has learnt to use them.",
+        measured: "Share of the epochs in which the weight rises, and dimensions that no longer \
+            say anything.",
+        helps: "A longer warm-up, or a cyclical one.",
+        source: "Sonderby et al., Ladder Variational Autoencoders, NeurIPS 2016.";
+    DeadCodes = "dead_codes": During, "codes that are never used",
+        why: "A code that no row is nearest to is never moved, and the codebook is smaller than \
+            it looks.",
+        measured: "Share of codes used less than a twentieth of their even share; perplexity.",
+        helps: "Revive unused codes (`revive_below`), fewer codes.",
+        source: "van den Oord et al., NeurIPS 2017; Dhariwal et al., Jukebox, 2020.";
+    CroppedMaps = "cropped_maps": Before, "maps that can't be halved",
+        why: "An odd map halved and doubled again is a pixel larger than it was; the decoder crops \
+            it, and its rim is learnt from fewer places.",
+        measured: "The sides of the encoder's maps, layer by layer.",
+        helps: "Fewer layers; images whose sides are a power of two times a small number.",
+        source: "Dumoulin and Visin, A Guide to Convolution Arithmetic, 2016.";
+    SmallReceptiveField = "small_receptive_field": Before, "windows smaller than what is to be seen",
+        why: "A unit that sees less than a structure can't know it.",
+        measured: "Receptive field of the last map against the length over which pixels are \
+            correlated by more than a half.",
+        helps: "Larger windows, more layers.",
+        source: "Luo et al., Understanding the Effective Receptive Field, NeurIPS 2016.";
+    DownstreamNotConverged = "downstream_not_converged": After, "a downstream model was not done",
+        why: "Feature sets on which it happens to be further along look better.",
+        measured: "Fits that reached their number of steps before their tolerance.",
+        helps: "More steps, scaled features.",
+        source: "scikit-learn, ConvergenceWarning of LogisticRegression.";
+    UnderRegularised = "under_regularised": After, "a downstream model is under-regularised",
+        why: "It fits its training rows and not what they share; wide features suffer most.",
+        measured: "Accuracy on rows fitted on less that on validation rows, and validation \
+            accuracy lost against a penalty chosen there; where the file fixes the penalty.",
+        helps: "Leave the penalty open, so that it is chosen on validation.",
+        source: "Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2009, \
+            section 7.";
+    OneSidedTuning = "one_sided_tuning": Before, "hyperparameters that suit one feature set",
+        why: "A value that was tuned on one feature set is a handicap for the others.",
+        measured: "Hyperparameters of downstream models that the file fixes.",
+        helps: "Leave them open, so that they are chosen for each feature set.",
+        source: "Dacrema, Cremonesi and Jannach, Are We Really Making Much Progress, RecSys 2019.";
+    MemorisedSamples = "memorised_samples": After, "training rows are memorised",
+        why: "What is stored of single rows says nothing about new ones, and gives them away.",
+        measured: "How well a row's error tells that it was trained on (area under the ROC curve).",
+        helps: "Early stopping, corruption, a narrower model.",
+        source: "Yeom et al., CSF 2018; van den Burg and Williams, NeurIPS 2021.";
+    NoBetterThanPca = "no_better_than_pca": After, "worse than principal components",
+        why: "A linear method that needs no training gives better features.",
+        measured: "Paired difference from `pca` under the main model, with its interval.",
+        helps: "Other layers as features, corruption, a wider latent; or PCA.",
+        source: "Dacrema, Cremonesi and Jannach, Are We Really Making Much Progress, RecSys 2019.";
+    NoBetterThanRandom = "no_better_than_random": After, "worse than an encoder that was never trained",
+        why: "Training has made the features worse.",
+        measured: "Paired difference from `random_encoder` under the main model, with its interval.",
+        helps: "Other layers as features, corruption, a wider latent.",
+        source: "Saxe et al., On Random Weights and Unsupervised Feature Learning, ICML 2011.";
 }
 
 impl FindingId {

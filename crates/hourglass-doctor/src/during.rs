@@ -1,10 +1,17 @@
-//! What the epochs say: their losses, rates and gradient norms. It reads figures, and decides
-//! nothing about whether training goes on.
+//! What the epochs say: their losses, rates, gradients, layers and the parts of the loss. It reads
+//! figures, and decides nothing about whether training goes on.
 
-use serde::{Deserialize, Serialize};
+mod parts;
+mod units;
 
-use crate::threshold::{EXPLOSION, OSCILLATION, OVERFIT_GAP, PLATEAU_EPOCHS, REGRESSED, SLOW_FALL};
-use crate::{Finding, FindingId, Severity};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::threshold::{
+    EXPLOSION, OSCILLATION, OVERFIT_GAP, PLATEAU_EPOCHS, REGRESSED, SLOW_FALL, UNTRAINED_FALL,
+};
+use crate::{Architecture, Finding, FindingId, Severity};
 
 /// Epochs below which a curve says nothing.
 const FEW_EPOCHS: usize = 5;
@@ -12,17 +19,90 @@ const FEW_EPOCHS: usize = 5;
 /// Relative change of a loss that counts.
 const COUNTS: f64 = 1e-3;
 
-/// What the doctor reads of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What the doctor reads of an epoch. Read from a line of the telemetry, it takes what is there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Epoch {
     /// Mean of what was minimised over the training rows.
+    #[serde(deserialize_with = "nan_from_null")]
     pub train_loss: f64,
     /// The same over the validation rows.
+    #[serde(deserialize_with = "nan_from_null")]
     pub validation_loss: f64,
     /// Learning rate of the last step.
+    #[serde(deserialize_with = "nan_from_null")]
     pub learning_rate: f64,
     /// Norm of all gradients together in the last step, before clipping.
+    #[serde(deserialize_with = "nan_from_null")]
     pub gradient_norm: f64,
+    /// What the validation loss is made of; `reconstruction` is always there.
+    pub validation_parts: BTreeMap<String, f64>,
+    /// Each parameter, in the order of the model.
+    pub parameters: Vec<Parameter>,
+    /// Each layer of the encoder, the latent last.
+    pub layers: Vec<Layer>,
+    /// The latent as a distribution.
+    pub latent: LatentDivergence,
+    /// What else the model knows of the validation rows, by name.
+    pub facts: BTreeMap<String, Vec<f64>>,
+}
+
+/// A parameter after an epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parameter {
+    /// Its path in the model, such as `encoder.0.weight`.
+    pub name: String,
+    /// Norm of its gradient in the last step; 0 where none came.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub gradient_norm: f64,
+}
+
+/// Activations of a layer over some validation rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Layer {
+    /// Its path in the model, such as `encoder.0`.
+    pub name: String,
+    /// Number of units.
+    pub n_units: usize,
+    /// Mean over units and rows.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub mean: f64,
+    /// Standard deviation over units and rows.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub spread: f64,
+    /// Share of all activations that are exactly 0.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub zero_share: f64,
+    /// Share of units that are 0 in every row.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub always_zero_share: f64,
+    /// Share of units that lie near an end of their range in nearly every row, where it has ends.
+    pub saturated_share: Option<f64>,
+}
+
+/// How far a latent that is a distribution is from its prior.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LatentDivergence {
+    /// Nats of each dimension, where the model has any.
+    pub kl_per_dimension: Option<Vec<f64>>,
+}
+
+/// JSON has no NaN: it is written as `null`.
+fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// Where a number that is none was found first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFinite {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// The first tensor that isn't finite, such as `the parameter encoder.0.weight`; `None` where
+    /// nobody looked.
+    pub place: Option<String>,
 }
 
 /// What a file says about training, as far as curves are judged by it.
@@ -34,19 +114,32 @@ pub struct Training {
     pub optimizer: String,
     /// Whether training stops early and goes back to the best weights.
     pub stops_early: bool,
-    /// Whether it was cut off by a loss that is not a number.
-    pub ended_not_finite: bool,
-    /// Where the model's keys stand, such as `model.denoising`.
-    pub model_key: String,
+    /// Where it met a number that is none, whether it was cut off there or went back.
+    pub not_finite: Option<NotFinite>,
+    /// Epochs that were asked for.
+    pub n_epochs: usize,
+    /// The autoencoder.
+    pub architecture: Architecture,
+}
+
+impl Training {
+    /// Warm-up starts low and schedules end low; the largest rate is the one that was asked for.
+    fn largest_rate(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.learning_rate).fold(0.0, f64::max)
+    }
 }
 
 /// Everything that can be found in the curves of a run, finished or not.
 pub fn during(training: &Training) -> Vec<Finding> {
     let epochs = &training.epochs;
-    if let Some(finding) = not_finite(training) {
-        return vec![finding];
+    let mut findings: Vec<Finding> = not_finite(training).into_iter().collect();
+    if !findings.is_empty() && epochs.len() < FEW_EPOCHS {
+        return findings;
     }
-    let mut findings: Vec<Finding> = exploding(training).into_iter().collect();
+    findings.extend(exploding(training));
+    findings.extend(units::examine(training));
+    findings.extend(parts::examine(training));
+    findings.extend(untrained(training));
     if epochs.len() < FEW_EPOCHS {
         return findings;
     }
@@ -67,22 +160,20 @@ fn typed(rate: f64) -> String {
     format!("{rate:e}")
 }
 
-fn first_rate(training: &Training) -> f64 {
-    // Warm-up starts low and schedules end low; the largest rate is the one that was asked for.
-    training.epochs.iter().map(|epoch| epoch.learning_rate).fold(0.0, f64::max)
-}
-
 fn not_finite(training: &Training) -> Option<Finding> {
     let is_finite =
         |epoch: &Epoch| epoch.train_loss.is_finite() && epoch.validation_loss.is_finite();
     let first = training.epochs.iter().position(|epoch| !is_finite(epoch));
-    let epoch = match first {
-        Some(index) => index + 1,
-        None if training.ended_not_finite => training.epochs.len() + 1,
-        None => return None,
+    let (epoch, place) = match (first, &training.not_finite) {
+        (_, Some(NotFinite { epoch, place })) => (*epoch, place.as_deref()),
+        (Some(index), None) => (index + 1, None),
+        (None, None) => return None,
     };
-    let rate = first_rate(training);
-    let sentence = format!("the loss stopped being a number in epoch {epoch}");
+    let rate = training.largest_rate();
+    let mut sentence = format!("the loss stopped being a number in epoch {epoch}");
+    if let Some(place) = place {
+        sentence += &format!("; the first number that was none was in {place}");
+    }
     let mut finding = Finding::new(FindingId::NonFiniteLoss, Severity::Error, sentence)
         .shown("epoch", epoch as f64)
         .drawn(training.epochs.iter().map(|epoch| epoch.train_loss).collect());
@@ -115,7 +206,7 @@ fn exploding(training: &Training) -> Option<Finding> {
             .cured_by("train.clip_norm", "1.0", "Pascanu, Mikolov and Bengio, ICML 2013")
             .cured_by(
                 rate_key(training),
-                typed(first_rate(training) / 10.0),
+                typed(training.largest_rate() / 10.0),
                 "smaller steps stay where gradients are small",
             ),
     )
@@ -129,7 +220,7 @@ fn too_high(training: &Training) -> Option<Finding> {
     if share <= OSCILLATION && !ended_higher {
         return None;
     }
-    let rate = first_rate(training);
+    let rate = training.largest_rate();
     let sentence = format!(
         "the training loss rose in {n_rises} of {} epochs, and went from {:.4e} to {:.4e}",
         losses.len() - 1,
@@ -155,7 +246,7 @@ fn too_low(training: &Training) -> Option<Finding> {
     if !(early > 0.0 && late > COUNTS && share > SLOW_FALL) {
         return None;
     }
-    let rate = first_rate(training);
+    let rate = training.largest_rate();
     let sentence = format!(
         "the validation loss still falls by {:.2} % an epoch at the end, against {:.2} % at the \
          start: training is not done",
@@ -220,11 +311,32 @@ fn overfitting(training: &Training) -> Option<Finding> {
             .measured("validation over training loss", gap, OVERFIT_GAP)
             .drawn(losses)
             .cured_by("train.early_stopping", "{ patience = 5 }", "Prechelt, 1998")
-            .cured_by(
-                format!("{}.corruption", training.model_key),
-                "{ masking = { share = 0.2 } }",
-                "no input is seen twice (Vincent et al., JMLR 2010)",
-            ),
+            .hardened(&training.architecture),
+    )
+}
+
+/// Training that ended while the loss still fell fast: too early to judge the model at all.
+fn untrained(training: &Training) -> Option<Finding> {
+    let losses: Vec<f64> = training.epochs.iter().map(|epoch| epoch.validation_loss).collect();
+    let n = losses.len();
+    // A run that was broken off has not chosen to end.
+    if n < 2 || n < training.n_epochs && !training.stops_early {
+        return None;
+    }
+    let fall = (losses[n - 2] - losses[n - 1]) / losses[n - 2].abs();
+    if fall.is_nan() || fall <= UNTRAINED_FALL {
+        return None;
+    }
+    let sentence = format!(
+        "training ended after {n} epoch(s) while the validation loss still fell by {:.1} % an \
+         epoch: the autoencoder can't be judged yet",
+        fall * 100.0
+    );
+    Some(
+        Finding::new(FindingId::Undertrained, Severity::Warning, sentence)
+            .measured("relative fall of the loss in the last epoch", fall, UNTRAINED_FALL)
+            .drawn(losses)
+            .cured_by("train.epochs", (5 * n).to_string(), "the loss still falls"),
     )
 }
 
@@ -238,13 +350,15 @@ mod tests {
             validation_loss,
             learning_rate: 1e-3,
             gradient_norm: 1.0,
+            ..Epoch::default()
         });
         Training {
             epochs: epochs.collect(),
             optimizer: "adam".into(),
             stops_early: false,
-            ended_not_finite: false,
-            model_key: "model.undercomplete".into(),
+            not_finite: None,
+            n_epochs: losses.len(),
+            architecture: Architecture { key: "model.undercomplete".into(), ..Default::default() },
         }
     }
 
@@ -289,15 +403,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_said_alone_and_with_its_epoch() {
+    fn what_is_not_a_number_is_said_with_its_epoch_and_its_place() {
         let broken = curve(6, |i| (if i > 2.0 { f64::NAN } else { 0.1 }, 0.1));
         let findings = during(&broken);
-        assert_eq!(ids(&broken), [FindingId::NonFiniteLoss]);
+        assert_eq!(ids(&broken)[0], FindingId::NonFiniteLoss);
         assert!(findings[0].sentence.ends_with("in epoch 4"), "{}", findings[0].sentence);
         assert_eq!(findings[0].cures[0].changes[0].value, "1e-4");
         let mut cut = curve(2, |_| (0.1, 0.1));
-        cut.ended_not_finite = true;
-        assert!(during(&cut)[0].sentence.ends_with("in epoch 3"));
+        let place = Some("the parameter `encoder.0.weight`".to_owned());
+        cut.not_finite = Some(NotFinite { epoch: 3, place });
+        let sentence = &during(&cut)[0].sentence;
+        assert!(sentence.contains("in epoch 3") && sentence.contains("encoder.0.weight"));
     }
 
     #[test]
@@ -305,5 +421,156 @@ mod tests {
         let mut jumps = curve(6, |i| (0.1 / (i + 1.0).powi(2), 0.1 / (i + 1.0).powi(2)));
         jumps.epochs[4].gradient_norm = 5_000.0;
         assert!(ids(&jumps).contains(&FindingId::ExplodingGradients));
+    }
+    fn with(variant: crate::Variant, change: impl Fn(&mut Epoch)) -> Training {
+        let mut training = curve(6, |i| (0.1 / (i + 1.0), 0.02 + 0.002 / (i + 1.0)));
+        training.architecture.variant = variant;
+        training.architecture.latent_dim = 4;
+        training.epochs.iter_mut().for_each(change);
+        training
+    }
+
+    fn layer(name: &str, always_zero_share: f64, saturated_share: Option<f64>) -> Layer {
+        let (n_units, zero_share) = (10, 0.8_f64.max(always_zero_share));
+        let (mean, spread) = (0.3, 0.3);
+        Layer {
+            name: name.into(),
+            n_units,
+            mean,
+            spread,
+            zero_share,
+            always_zero_share,
+            saturated_share,
+        }
+    }
+
+    fn parameter(name: &str, gradient_norm: f64) -> Parameter {
+        Parameter { name: name.into(), gradient_norm }
+    }
+
+    #[test]
+    fn layers_and_parameters_and_what_they_say() {
+        use crate::Variant;
+        let layers = |first, latent| {
+            with(Variant::Plain, move |e| {
+                e.layers = vec![layer("encoder.0", first, None), layer("encoder.1", latent, None)]
+            })
+        };
+        assert_eq!(ids(&layers(0.1, 0.1)), []);
+        assert_eq!(ids(&layers(0.9, 0.1)), [FindingId::DyingRelus]);
+        let sparse = Variant::KSparse { k: 2 };
+        let by_design = with(sparse, |e| e.layers = vec![layer("encoder.0", 0.9, None)]);
+        assert_eq!(ids(&by_design), []);
+        let saturated = |share| {
+            with(Variant::Plain, move |e| e.layers = vec![layer("encoder.0", 0.0, Some(share))])
+        };
+        assert_eq!(ids(&saturated(0.05)), []);
+        assert_eq!(ids(&saturated(0.9)), [FindingId::SaturatedUnits]);
+
+        let gradients = |first| {
+            with(Variant::Plain, move |e| {
+                e.parameters =
+                    [first, 0.1, 0.2, 1.0].map(|norm| parameter("a.weight", norm)).to_vec();
+            })
+        };
+        assert_eq!(ids(&gradients(0.5)), []);
+        assert_eq!(ids(&gradients(1e-9)), [FindingId::VanishingGradients]);
+        assert_eq!(ids(&gradients(0.0)), [FindingId::NoGradient]);
+    }
+
+    #[test]
+    fn dying_is_dated() {
+        let mut training =
+            with(crate::Variant::Plain, |e| e.layers = vec![layer("encoder.0", 0.9, None)]);
+        training.epochs[0].layers[0].always_zero_share = 0.0;
+        training.epochs[1].layers[0].always_zero_share = 0.1;
+        let sentence = &during(&training)[0].sentence;
+        assert!(sentence.ends_with("since epoch 3"), "{sentence}");
+    }
+
+    #[test]
+    fn prices_and_what_they_say() {
+        use crate::Variant;
+        let parts = |name: &'static str, price: f64| {
+            move |e: &mut Epoch| {
+                e.validation_parts =
+                    BTreeMap::from([("reconstruction".into(), 1.0), (name.into(), price)]);
+            }
+        };
+        let contractive =
+            |price| with(Variant::Contractive { weight: 0.1 }, parts("contraction", price));
+        assert_eq!(ids(&contractive(0.2)), []);
+        assert_eq!(ids(&contractive(50.0)), [FindingId::ContractionTooStrong]);
+        assert_eq!(ids(&contractive(1e-7)), [FindingId::ContractionTooWeak]);
+
+        let sparse = |always: f64, zero: f64| {
+            with(Variant::Sparse { weight: 0.1, target: None }, move |e| {
+                e.layers = vec![Layer { zero_share: zero, ..layer("encoder.0", always, None) }];
+            })
+        };
+        assert_eq!(ids(&sparse(0.05, 0.9)), []);
+        assert_eq!(ids(&sparse(0.95, 0.99)), [FindingId::SparsityTooStrong]);
+        assert_eq!(ids(&sparse(0.0, 0.1)), [FindingId::SparsityTooWeak]);
+        let kl = |mean: f64, spread: f64| {
+            with(Variant::Sparse { weight: 0.1, target: Some(0.05) }, move |e| {
+                e.layers = vec![Layer { mean, spread, ..layer("encoder.0", 0.0, None) }];
+            })
+        };
+        assert_eq!(ids(&kl(0.05, 0.1)), []);
+        assert_eq!(ids(&kl(0.05, 1e-4)), [FindingId::SparsityTooStrong]);
+        assert_eq!(ids(&kl(0.5, 0.2)), [FindingId::SparsityTooWeak]);
+
+        let codes = |share: f64| {
+            with(Variant::VectorQuantised { n_codes: 4 }, move |e| {
+                e.facts = BTreeMap::from([(
+                    "code_shares".into(),
+                    vec![1.0 - 3.0 * share, share, share, share],
+                )]);
+            })
+        };
+        assert_eq!(ids(&codes(0.2)), []);
+        assert_eq!(ids(&codes(0.0)), [FindingId::DeadCodes]);
+    }
+
+    #[test]
+    fn latents_that_are_distributions_and_what_they_say() {
+        use crate::Variant;
+        let nats = |warm_up: f64, nats: [f64; 4]| {
+            with(Variant::Variational { beta: 1.0, warm_up, output_std: None }, move |e| {
+                e.latent.kl_per_dimension = Some(nats.to_vec());
+            })
+        };
+        assert_eq!(ids(&nats(0.5, [1.0, 2.0, 0.5, 0.3])), []);
+        assert_eq!(ids(&nats(0.5, [0.0; 4])), [FindingId::PosteriorCollapse]);
+        let mut silenced = nats(0.0, [1.0, 0.0, 0.5, 0.0]);
+        silenced.epochs[0].latent.kl_per_dimension = Some(vec![1.0; 4]);
+        assert_eq!(ids(&silenced), [FindingId::WarmUpTooShort]);
+        let mut exploded = nats(0.5, [1.0; 4]);
+        exploded.epochs.iter_mut().for_each(|epoch| {
+            epoch.facts = BTreeMap::from([("variance_by_dimension".into(), vec![1.0, 2e4])]);
+        });
+        assert_eq!(ids(&exploded), [FindingId::ExplodingVariance]);
+    }
+
+    #[test]
+    fn training_that_ends_early_is_said() {
+        assert_eq!(
+            ids(&curve(3, |i| (0.1 / (i + 1.0), 0.1 / (i + 1.0)))),
+            [FindingId::Undertrained]
+        );
+        let mut broken_off = curve(3, |i| (0.1 / (i + 1.0), 0.1 / (i + 1.0)));
+        broken_off.n_epochs = 30;
+        assert_eq!(ids(&broken_off), []);
+    }
+
+    #[test]
+    fn a_line_of_telemetry_is_an_epoch() {
+        let line = r#"{"epoch":1,"train_loss":null,"validation_loss":0.5,"learning_rate":0.1,
+            "gradient_norm":1.0,"layers":[{"name":"encoder.0","n_units":2,"mean":0.0,"spread":1.0,
+            "zero_share":0.5,"always_zero_share":0.5,"saturated_share":null}],
+            "latent":{"spectrum":[],"effective_rank":1.0,"kl_per_dimension":[0.25]}}"#;
+        let epoch: Epoch = serde_json::from_str(line).unwrap();
+        assert!(epoch.train_loss.is_nan() && epoch.layers[0].always_zero_share == 0.5);
+        assert_eq!(epoch.latent.kl_per_dimension, Some(vec![0.25]));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::FindingId;
+use crate::{Architecture, FindingId};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,25 @@ impl Finding {
         let change = Change { key: key.into(), value: value.into() };
         self.cures.push(Cure { changes: vec![change], because: because.into() });
         self
+    }
+
+    /// Adds what makes copying and storing harder: corruption of the input, where the architecture
+    /// has a key for it, and dropout otherwise.
+    #[must_use]
+    pub(crate) fn hardened(self, architecture: &Architecture) -> Self {
+        if architecture.takes_corruption {
+            self.cured_by(
+                architecture.key_of("corruption"),
+                "{ masking = { share = 0.2 } }",
+                "no input is seen twice (Vincent et al., JMLR 2010)",
+            )
+        } else {
+            self.cured_by(
+                architecture.key_of("dropout"),
+                "0.2",
+                "no unit can rely on another (Srivastava et al., JMLR 2014)",
+            )
+        }
     }
 }
 

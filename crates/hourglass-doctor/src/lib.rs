@@ -9,17 +9,23 @@
 //! model, and decides what to do about a finding.
 
 mod after;
+mod architecture;
 mod before;
 mod catalog;
 mod during;
 mod finding;
 mod sample;
 mod threshold;
+mod toml;
 
-pub use after::{Latent, Reconstruction, Reconstructions, Results, Score, after, shuffled_columns};
-pub use before::{Settings, before};
+pub use after::{
+    Denoised, Labels, Latent, Reconstruction, Reconstructions, Regularisation, Results, Score,
+    Unconverged, after, corrupted, normal_draws, shuffled_columns, variance_shares,
+};
+pub use architecture::{Architecture, Variant, strength_of};
+pub use before::{Convolution, Settings, before};
 pub use catalog::{FindingId, Moment, Page};
-pub use during::{Epoch, Training, during};
+pub use during::{Epoch, LatentDivergence, Layer, NotFinite, Parameter, Training, during};
 pub use finding::{Change, Cure, Evidence, Finding, Severity};
 pub use threshold::{THRESHOLDS, Threshold};
 

@@ -31,21 +31,32 @@ fn healthy() -> Samples {
     }
 }
 
+fn architecture() -> Architecture {
+    Architecture {
+        key: "model.undercomplete".into(),
+        takes_corruption: true,
+        latent_dim: 3,
+        n_parameters: 80,
+        ..Architecture::default()
+    }
+}
+
 fn settings() -> Settings {
     Settings {
-        model_key: "model.undercomplete".into(),
+        architecture: architecture(),
         hidden_activation: Activation::Relu,
         output_activation: Activation::Linear,
         init: None,
         n_layers: 2,
-        n_parameters: 80,
-        is_constrained: false,
+        convolution: None,
         loss: Loss::Mse,
         optimizer: "adam".into(),
         learning_rate: 1e-3,
         is_plain_descent: false,
         batch_size: 32,
         compare: vec!["raw".into(), "autoencoder".into()],
+        counts_classes_alike: false,
+        models: serde_json::json!([{ "logistic_regression": {} }]),
     }
 }
 
@@ -157,7 +168,67 @@ fn sick_settings_are_found() {
     for (found, expected) in table {
         assert_eq!(found, expected);
     }
-    assert_eq!(with_settings(|s| s.n_parameters = 10_000), [Id::FewSamples]);
+    assert_eq!(with_settings(|s| s.architecture.n_parameters = 10_000), [Id::FewSamples]);
+}
+
+#[test]
+fn fixed_hyperparameters_are_found_and_set_free() {
+    let mut settings = settings();
+    settings.models = serde_json::json!([{ "knn": { "k": 3 } }, { "linear_svm": { "c": null } }]);
+    let findings = before(&settings, &healthy());
+    assert_eq!(ids(&findings), [FindingId::OneSidedTuning]);
+    assert_eq!(findings[0].cures[0].changes[0].value, "[{ knn = {} }, { linear_svm = {} }]");
+}
+
+#[test]
+fn classes_that_count_alike_are_a_note() {
+    let mut samples = healthy();
+    let Targets::Classes { ids, .. } = &mut samples.targets else { unreachable!() };
+    ids.iter_mut().enumerate().for_each(|(row, id)| *id = u32::from(row % 20 == 0));
+    let mut settings = settings();
+    let severity = |settings: &Settings| before(settings, &samples)[0].severity;
+    assert_eq!(severity(&settings), Severity::Warning);
+    settings.counts_classes_alike = true;
+    assert_eq!(severity(&settings), Severity::Note);
+}
+
+/// Columns that each keep their distribution, but no longer go together in the test part.
+#[test]
+fn a_classifier_sees_what_no_column_shows() {
+    let mut samples = healthy();
+    for row in 300..N {
+        let shift = if row % 2 == 0 { 1.0 } else { -1.0 };
+        samples.features[[row, 0]] = shift * 3.0 + samples.features[[row, 0]] * 0.05;
+    }
+    assert_eq!(ids(&before(&settings(), &samples)), [FindingId::DataMismatch]);
+}
+
+#[test]
+fn sick_convolutions_are_found() {
+    use FindingId as Id;
+    let mut rng = Seed::new(9).rng();
+    let mut samples = healthy();
+    // Blobs of a few pixels on 10 x 10.
+    samples.features = Matrix::zeros((N, 100));
+    for mut row in samples.features.rows_mut() {
+        let (y, x) = (rng.random_range(0..6_usize), rng.random_range(0..6_usize));
+        for (dy, dx) in (0..4).flat_map(|dy| (0..4).map(move |dx| (dy, dx))) {
+            row[(y + dy) * 10 + x + dx] = 0.5 + 0.5 * rng.random::<f32>();
+        }
+    }
+    samples.shape = SampleShape::Image { height: 10, width: 10, channels: 1 };
+    samples.feature_names = (0..100).map(|pixel| format!("p{pixel}")).collect();
+    let found = |n_layers, kernel| {
+        let convolution = Some(Convolution { n_layers, kernel, stride: 2 });
+        let architecture = Architecture { hidden_dims: vec![4; n_layers], ..architecture() };
+        let mut findings = before(&Settings { convolution, architecture, ..settings() }, &samples);
+        // Nothing is ever drawn at the rim.
+        findings.retain(|finding| finding.severity > Severity::Note);
+        ids(&findings)
+    };
+    assert_eq!(found(1, 5), []);
+    assert_eq!(found(2, 5), [Id::CroppedMaps]);
+    assert_eq!(found(1, 1), [Id::SmallReceptiveField]);
 }
 
 /// What a model makes of training, validation and shuffled rows.
@@ -166,21 +237,46 @@ fn judged(
     of_validation: impl Fn(&Matrix) -> Matrix,
     pca_error: Option<f64>,
 ) -> Vec<FindingId> {
+    judged_as(&architecture(), of_train, of_validation, pca_error, None)
+}
+
+fn judged_as(
+    architecture: &Architecture,
+    of_train: impl Fn(&Matrix) -> Matrix,
+    of_validation: impl Fn(&Matrix) -> Matrix,
+    pca_error: Option<f64>,
+    noise: Option<f32>,
+) -> Vec<FindingId> {
     let samples = healthy();
     let train = samples.part(Part::Train).to_owned();
     let validation = samples.part(Part::Validation).to_owned();
     let shuffled = shuffled_columns(validation.view(), Seed::new(1));
+    let mut rng = Seed::new(2).rng();
+    let corrupted = validation
+        .mapv(|value| value + noise.unwrap_or(0.0) * if rng.random() { 1.0 } else { -1.0 });
     let mean = train.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
     let outputs = [of_train(&train), of_validation(&validation), of_validation(&shuffled)];
+    let of_corrupted = of_validation(&corrupted);
     let pair = |inputs, outputs| Reconstructions { inputs, outputs };
+    let shares = variance_shares(train.view());
     let model = Reconstruction {
+        architecture,
         shape: &samples.shape,
         train_mean: &mean,
+        n_train: train.nrows(),
         train: pair(train.view(), outputs[0].view()),
         validation: pair(validation.view(), outputs[1].view()),
         shuffled: pair(shuffled.view(), outputs[2].view()),
         pca_error,
-        is_constrained: false,
+        variance_shares: &shares,
+        denoised: noise.map(|strength| Denoised {
+            corrupted: corrupted.view(),
+            outputs: of_corrupted.view(),
+            key: "model.denoising.corruption.gaussian.std",
+            strength: strength.into(),
+        }),
+        labels: samples.class_ids(Part::Train).map(|classes| Labels { classes, n_classes: 2 }),
+        drawn: None,
         stride: None,
     };
     ids(&after(Some(&model), None, None))
@@ -216,16 +312,99 @@ fn sick_reconstructions_are_found() {
     assert_eq!(judged(mean, mean, None), [Id::MeanOutput]);
     assert_eq!(judged(good, good, Some(0.1)), [Id::WorseThanPca]);
     let halved = |rows: &Matrix| good(rows) * 0.5;
-    assert_eq!(judged(good, halved, None), [Id::OverfittedReconstruction]);
+    assert_eq!(judged(good, halved, None), [Id::OverfittedReconstruction, Id::MemorisedSamples]);
+    let large = Architecture { n_parameters: 100_000, ..architecture() };
+    assert!(judged_as(&large, good, halved, None, None).contains(&Id::CapacityTooLarge));
+    assert_eq!(
+        judged(|rows| good(rows) * 0.2, |rows| good(rows) * 0.2, None),
+        [Id::CapacityTooSmall]
+    );
+    assert_eq!(
+        judged(|rows| good(rows) * 0.2, |rows| good(rows) * 0.2, Some(1.0)),
+        [Id::WorseThanPca, Id::Undertrained, Id::CapacityTooSmall]
+    );
+    // One of three factors is kept, and the other two hold as much again.
+    let narrow = Architecture { latent_dim: 1, ..architecture() };
+    let dim = |rows: &Matrix| good(rows) * 0.4;
+    assert!(judged_as(&narrow, dim, dim, None, None).contains(&Id::BottleneckTooSmall));
+}
+
+#[test]
+fn sick_variational_models_are_found() {
+    let variant = Variant::Variational { beta: 4.0, warm_up: 0.5, output_std: Some(1.0) };
+    let architecture = Architecture { variant, is_constrained: true, ..architecture() };
+    let projection = projection();
+    let good = |rows: &Matrix| rows.dot(&projection);
+    assert_eq!(judged_as(&architecture, good, good, None, None), []);
+    let ruled = |rows: &Matrix| rows.dot(&projection) * 0.2;
+    assert_eq!(judged_as(&architecture, ruled, ruled, None, None), [FindingId::KlDominates]);
+}
+
+#[test]
+fn sick_corruption_is_found() {
+    use FindingId as Id;
+    let denoising = Architecture { is_constrained: true, ..architecture() };
+    let projection = projection();
+    let good = |rows: &Matrix| rows.dot(&projection);
+    let noisy = |noise| judged_as(&denoising, good, good, None, Some(noise));
+    assert_eq!(noisy(1.0), []);
+    assert_eq!(noisy(0.01), [Id::NoiseTooWeak]);
+    let found =
+        judged_as(&denoising, |rows| good(rows) * 0.3, |rows| good(rows) * 0.3, None, Some(20.0));
+    assert!(found.contains(&Id::NoiseTooStrong), "{found:?}");
+    let copy = |rows: &Matrix| rows * 0.98;
+    let found = judged_as(&denoising, copy, copy, None, Some(1.0));
+    assert!(found.contains(&Id::CorruptionLearnt), "{found:?}");
+}
+
+/// The class hides in a column of little variance, and the model keeps the others.
+#[test]
+fn detail_without_information_is_found() {
+    let mut rng = Seed::new(4).rng();
+    let classes: Vec<u32> = (0..200).map(|row| row % 2).collect();
+    let rows = Matrix::from_shape_fn((200, 6), |(row, column)| {
+        if column == 0 { (row % 2) as f32 * 0.5 } else { 4.0 * rng.random::<f32>() }
+    });
+    let mut kept = rows.clone();
+    kept.column_mut(0).fill(0.25);
+    let architecture = architecture();
+    let mean = rows.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
+    let lost = &rows * 0.0;
+    let found = |outputs: &Matrix| {
+        let pair = Reconstructions { inputs: rows.view(), outputs: outputs.view() };
+        let model = Reconstruction {
+            architecture: &architecture,
+            shape: &SampleShape::Vector { len: 6 },
+            train_mean: &mean,
+            n_train: 200,
+            train: pair,
+            validation: pair,
+            shuffled: Reconstructions { inputs: rows.view(), outputs: lost.view() },
+            pca_error: None,
+            variance_shares: &[],
+            denoised: None,
+            labels: Some(Labels { classes: &classes, n_classes: 2 }),
+            drawn: None,
+            stride: None,
+        };
+        ids(&after(Some(&model), None, None))
+    };
+    assert_eq!(found(&kept), [FindingId::IrrelevantDetail]);
+    assert_eq!(found(&rows), []);
 }
 
 fn latent(values: &Matrix, is_scaled: bool) -> Vec<FindingId> {
+    latent_of(Variant::Plain, values, is_scaled)
+}
+
+fn latent_of(variant: Variant, values: &Matrix, is_scaled: bool) -> Vec<FindingId> {
+    let is_constrained = variant != Variant::Plain;
+    let architecture = Architecture { variant, is_constrained, ..architecture() };
     let latent = Latent {
+        architecture: &architecture,
         values: values.view(),
         is_scaled,
         scale_sensitive: vec!["knn".into()],
-        is_constrained: false,
-        model_key: "model.undercomplete".into(),
     };
     ids(&after(None, Some(&latent), None))
 }
@@ -246,7 +425,21 @@ fn sick_latents_are_found() {
     let mut wide = values.clone();
     wide.column_mut(4).mapv_inplace(|value| value * 40.0);
     assert_eq!(latent(&wide, false), [Id::BottleneckTooLarge, Id::UnscaledLatents]);
-    assert_eq!(latent(&(values * 0.0), true), [Id::DeadLatents]);
+    let nothing = &values * 0.0;
+    assert_eq!(latent(&nothing, true), [Id::DeadLatents]);
+
+    let k_sparse = Variant::KSparse { k: 2 };
+    assert_eq!(latent_of(k_sparse.clone(), &values, true), []);
+    let mut mostly_dead = nothing.clone();
+    mostly_dead.column_mut(2).assign(&values.column(2));
+    assert_eq!(latent_of(k_sparse, &mostly_dead, true), [Id::KSparseDeadUnits]);
+    let winners = |n_maps| Variant::WinnerTakeAll { n_maps };
+    assert_eq!(latent_of(winners(None), &mostly_dead, true), [Id::DeadFilters]);
+    // One living place keeps a whole map of six alive.
+    assert_eq!(latent_of(winners(Some(1)), &mostly_dead, true), []);
+    let variational = Variant::Variational { beta: 1.0, warm_up: 0.5, output_std: None };
+    assert_eq!(latent_of(variational.clone(), &(&values * 2.0), true), []);
+    assert_eq!(latent_of(variational, &(&values * 0.01), true), [Id::PosteriorCollapse]);
 }
 
 #[test]
@@ -254,11 +447,60 @@ fn results_say_no_gain_or_too_little() {
     let results = |repeats, difference, interval, is_significant| {
         let score =
             Score { feature_set: "autoencoder".into(), difference, interval, is_significant };
-        ids(&after(None, None, Some(&Results { repeats, against_raw: vec![score] })))
+        ids(&after(None, None, Some(&Results { repeats, against_raw: vec![score], ..nothing() })))
     };
     assert_eq!(results(5, 0.03, Some([0.02, 0.04]), true), []);
     assert_eq!(results(5, -0.03, Some([-0.04, -0.02]), true), [FindingId::NoGain]);
     assert_eq!(results(5, 0.001, Some([-0.004, 0.006]), false), [FindingId::NoGain]);
     assert_eq!(results(1, 0.02, None, false), [FindingId::TooFewRepeats]);
     assert_eq!(results(5, 0.02, Some([-0.01, 0.05]), false), []);
+}
+
+/// Results without anything to be said.
+fn nothing() -> Results {
+    Results {
+        repeats: 5,
+        against_raw: Vec::new(),
+        against_rivals: Vec::new(),
+        unconverged: Vec::new(),
+        regularisation: None,
+        models: serde_json::json!([{ "logistic_regression": { "c": 1e6, "max_iterations": 20 } }]),
+    }
+}
+
+#[test]
+fn results_say_what_was_not_fitted_well() {
+    use FindingId as Id;
+    let found = |results: &Results| after(None, None, Some(results));
+    assert_eq!(found(&nothing()), []);
+    let (model, feature_set) = ("logistic_regression".to_owned(), "raw".to_owned());
+    let unconverged = vec![Unconverged { model: model.clone(), feature_set }];
+    let findings = found(&Results { unconverged, ..nothing() });
+    assert_eq!(ids(&findings), [Id::DownstreamNotConverged]);
+    let value = &findings[0].cures[0].changes[0].value;
+    assert!(value.contains("max_iterations = 200"), "{value}");
+    let regularisation = |validation_accuracy| Regularisation {
+        model: model.clone(),
+        c: 1e6,
+        train_accuracy: 1.0,
+        validation_accuracy,
+        chosen_accuracy: 0.95,
+    };
+    let with =
+        |accuracy| found(&Results { regularisation: Some(regularisation(accuracy)), ..nothing() });
+    assert_eq!(with(0.95), []);
+    let findings = with(0.85);
+    assert_eq!(ids(&findings), [Id::UnderRegularised]);
+    let value = &findings[0].cures[0].changes[0].value;
+    assert_eq!(value, "[{ logistic_regression = { max_iterations = 20 } }]");
+    let rival = |name: &str, high: f64| Score {
+        feature_set: name.into(),
+        difference: high - 0.01,
+        interval: Some([high - 0.02, high]),
+        is_significant: high < 0.0,
+    };
+    let against = |score| ids(&found(&Results { against_rivals: vec![score], ..nothing() }));
+    assert_eq!(against(rival("pca", 0.005)), []);
+    assert_eq!(against(rival("pca", -0.005)), [Id::NoBetterThanPca]);
+    assert_eq!(against(rival("random_encoder", -0.005)), [Id::NoBetterThanRandom]);
 }

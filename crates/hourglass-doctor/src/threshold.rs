@@ -77,4 +77,57 @@ thresholds! {
     OVERFITTED_RECONSTRUCTION = 1.5: "error on validation rows over that on training rows";
     TOO_FEW_REPEATS = 3.0: "repeats below which an interval over seeds has fewer than two degrees \
         of freedom";
+    SATURATED_SHARE = 0.3: "share of a layer's units that lie within a hundredth of an end of their \
+        range in 95 % of the rows: TODO";
+    DYING_SHARE = 0.5: "share of a rectified layer's units that are 0 for every measured row: TODO";
+    GRADIENT_RATIO = 1e-3: "gradient norm of the first weights over that of the last: TODO";
+    UNTRAINED_FALL = 0.05: "relative fall of the validation loss in the last epoch: TODO";
+    UNTRAINED_SHARE = 0.5: "variance explained over that which as many principal components \
+        explain: TODO";
+    CAPACITY_LEFT = 0.5: "share of the variance of training rows that doesn't come back: TODO";
+    SMALL_GAP = 1.2: "validation over training error up to which there is no gap: TODO";
+    MANY_PARAMETERS = 0.5: "trained numbers for each training value, as FEW_SAMPLES";
+    LARGE_GAP = 1.5: "validation over training error, both over that of the mean: TODO";
+    BOTTLENECK_LEFT = 0.25: "share of the variance of validation rows that doesn't come back: TODO";
+    BOTTLENECK_GAIN = 0.15: "share of the variance in as many further principal components as the \
+        latent is wide: TODO";
+    DETAIL_EXPLAINED = 0.5: "share of the variance that must come back before it is asked which: \
+        TODO";
+    DETAIL_LOST = 0.5: "share explained, columns weighted by their information on the classes, over \
+        the share explained, weighted by their variance: TODO";
+    WEAK_NOISE = 0.005: "energy of the corruption over the variance of the data: TODO";
+    NOISE_LEFT = 0.7: "error on corrupted rows over that of the mean: TODO";
+    NOISE_PASSES = 0.7: "share of the corruption's energy that comes through: a copy has 1: TODO";
+    SILENT_SHARE = 0.5: "share of the units of a priced latent that answer to nothing: TODO";
+    SILENT_SPREAD = 0.8: "1 less the spread of a sigmoid latent's activity over its mean: TODO";
+    ACTIVE_SHARE = 0.5: "mean share of the units of a sparse latent that answer: half is what \
+        rectified units of random weights do";
+    TARGET_EXCEEDED = 3.0: "mean activity over the wanted one: TODO";
+    CONTRACTION_RULES = 1.0: "price on the Jacobian over the reconstruction loss: TODO";
+    CONTRACTION_VANISHES = 0.001: "price on the Jacobian over the reconstruction loss: TODO";
+    DEAD_K_SPARSE = 0.3: "share of the units of a k-sparse latent that are never among the largest: \
+        TODO";
+    DEAD_FILTERS = 0.3: "share of winner-take-all units or filters that answer to no row: TODO";
+    COLLAPSED_NATS = 0.01: "nats below which a latent dimension says nothing, as the active units of \
+        Burda et al., ICLR 2016";
+    ACTIVE_VARIANCE = 0.01: "variance of a dimension's posterior mean over rows from which it is \
+        active (Burda, Grosse and Salakhutdinov, ICLR 2016)";
+    COLLAPSED_SHARE = 0.5: "share of latent dimensions that say nothing: TODO";
+    DIVERGENCE_LEFT = 0.6: "share of the variance that a variational model loses: TODO";
+    EXPLODED_VARIANCE = 20.0: "mean posterior variance of a dimension, where the prior has 1: TODO";
+    SAMPLE_ENERGY = 0.25: "energy of drawn samples in the upper half of the spatial frequencies, \
+        over that of the data: TODO";
+    SHORT_WARM_UP = 0.1: "share of the epochs in which the weight of the divergence rises: TODO";
+    WARM_UP_COLLAPSE = 0.3: "share of the dimensions that once said something and no longer do: \
+        TODO";
+    DEAD_CODES = 0.5: "share of the codebook that is used less than a twentieth of its even share: \
+        TODO";
+    FIELD_LENGTHS = 2.0: "pixels that a unit must see, in lengths over which neighbours are \
+        correlated by more than a half";
+    TOLD_APART = 0.65: "area under the ROC curve of a classifier that tells test rows from training \
+        rows: TODO";
+    MEMORISED = 0.75: "area under the ROC curve with which a row's error tells that it is a training \
+        row: TODO";
+    UNDER_REGULARISED = 0.05: "accuracy on rows fitted on, less that on validation: TODO";
+    UNDER_REGULARISED_LOSS = 0.01: "validation accuracy lost against a chosen penalty: TODO";
 }

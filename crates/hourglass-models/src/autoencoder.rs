@@ -1,7 +1,7 @@
 //! What an autoencoder is to the trainer and to the feature extractor.
 
 use candle_core::Tensor;
-use hourglass_core::{MatrixView, Seed};
+use hourglass_core::{Matrix, MatrixView, Seed};
 use hourglass_nn::{Activation, Buffer, Corruption, Loss, Parameter, rows_of, to_matrix};
 use ndarray::ArrayViewMut2;
 
@@ -183,6 +183,19 @@ pub trait Autoencoder: Send + Sync {
     /// # Errors
     /// [`crate::Error::InputWidth`].
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor>;
+
+    /// The samples that draws from the prior, the standard normal, stand for; `None` for models
+    /// that have no prior.
+    ///
+    /// # Shapes
+    /// - `draws`: `(n, latent_dim)`
+    /// - returns: `(n, n_features)`
+    ///
+    /// # Errors
+    /// If the width of the draws is not that of the latent.
+    fn decode_draws(&self, _draws: MatrixView<'_>) -> Result<Option<Matrix>> {
+        Ok(None)
+    }
 
     /// The loss of a batch. In training, buffers follow it.
     ///

@@ -15,8 +15,10 @@
 //! deviation of `output_std`, without its constant `n_features * ln(output_std * sqrt(2 pi))`.
 
 use candle_core::{D, Tensor};
-use hourglass_core::{SampleShape, Seed};
-use hourglass_nn::{Activation, Buffer, Corruption, Dense, Loss, Parameter, Select, normal};
+use hourglass_core::{Matrix, MatrixView, SampleShape, Seed};
+use hourglass_nn::{
+    Activation, Buffer, Corruption, Dense, Loss, Parameter, Select, normal, rows_of, to_matrix,
+};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -270,6 +272,11 @@ impl Autoencoder for Model {
         self.decoder.reconstruct(&self.encode(input)?, false)
     }
 
+    fn decode_draws(&self, draws: MatrixView<'_>) -> Result<Option<Matrix>> {
+        check_width(&rows_of(draws)?, self.config.latent_dim)?;
+        Ok(Some(to_matrix(&self.decoder.reconstruct(&rows_of(draws)?, false)?)?))
+    }
+
     fn loss(
         &self,
         input: &Tensor,
@@ -297,8 +304,11 @@ impl Autoencoder for Model {
         let free = f64::from(self.config.free_nats);
         let charged = if free > 0.0 { by_dimension.maximum(free)? } else { by_dimension.clone() };
         let kl = (charged.sum(D::Minus1)? * self.beta(context.phase))?;
-        let facts = by_dimension.to_vec1::<f32>()?;
-        Ok(LossParts::sum(reconstruction, vec![("kl", kl)])?.with_fact("kl_by_dimension", facts))
+        let nats = by_dimension.to_vec1::<f32>()?;
+        let variance = log_variance.exp()?.mean(0)?.to_vec1::<f32>()?;
+        Ok(LossParts::sum(reconstruction, vec![("kl", kl)])?
+            .with_fact("kl_by_dimension", nats)
+            .with_fact("variance_by_dimension", variance))
     }
 }
 

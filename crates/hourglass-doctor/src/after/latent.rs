@@ -3,8 +3,11 @@
 use hourglass_core::{ColumnMoments, Matrix};
 
 use super::Latent;
-use crate::threshold::{DEAD_SHARE, DUPLICATE_CORRELATION, LATENT_SPREAD, RANK_SHARE};
-use crate::{Finding, FindingId, Severity};
+use crate::threshold::{
+    ACTIVE_VARIANCE, COLLAPSED_SHARE, DEAD_FILTERS, DEAD_K_SPARSE, DEAD_SHARE,
+    DUPLICATE_CORRELATION, LATENT_SPREAD, RANK_SHARE,
+};
+use crate::{Finding, FindingId, Severity, Variant};
 
 /// A spread below this share of the widest dimension's is no spread.
 const NO_SPREAD: f64 = 1e-6;
@@ -15,11 +18,13 @@ const FEW_DOUBLES: f64 = 0.05;
 pub(super) fn examine(latent: &Latent<'_>) -> Vec<Finding> {
     let moments = ColumnMoments::of(latent.values);
     let widest = moments.std.iter().copied().fold(0.0, f64::max);
-    let living: Vec<usize> =
-        (0..moments.std.len()).filter(|&unit| moments.std[unit] > NO_SPREAD * widest).collect();
-    let dead = dead(latent, living.len());
+    let is_living: Vec<bool> =
+        moments.std.iter().map(|&std| std > NO_SPREAD * widest.max(f64::MIN_POSITIVE)).collect();
+    let living: Vec<usize> = (0..is_living.len()).filter(|&unit| is_living[unit]).collect();
+    let dead = dead(latent, &is_living).into_iter().chain(inactive(latent, &moments));
+    let mut findings: Vec<Finding> = dead.collect();
     if living.is_empty() {
-        return dead.into_iter().collect();
+        return findings;
     }
     let standard = Matrix::from_shape_fn((latent.values.nrows(), living.len()), |(row, column)| {
         let unit = living[column];
@@ -28,33 +33,119 @@ pub(super) fn examine(latent: &Latent<'_>) -> Vec<Finding> {
     });
     let correlation =
         standard.t().dot(&standard).mapv(|sum| f64::from(sum) / standard.nrows() as f64);
-    [
-        dead,
+    let others = [
         doubled(latent, &correlation),
         too_wide(latent, &correlation, &living, &moments),
         unscaled(latent, &living, &moments),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    findings.extend(others.into_iter().flatten());
+    findings
 }
 
-fn dead(latent: &Latent<'_>, n_living: usize) -> Option<Finding> {
+fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
     let width = latent.values.ncols();
-    let share = 1.0 - n_living as f64 / width as f64;
-    if share <= DEAD_SHARE {
-        return None;
+    let n_dead = is_living.iter().filter(|&&is_living| !is_living).count();
+    let share = n_dead as f64 / width as f64;
+    let architecture = latent.architecture;
+    let severity = if n_dead == width { Severity::Error } else { Severity::Warning };
+    match architecture.variant {
+        Variant::KSparse { k } => {
+            if share <= DEAD_K_SPARSE {
+                return None;
+            }
+            let sentence = format!(
+                "{n_dead} of {width} units are never among the {k} largest of a validation row"
+            );
+            let start = (4 * k).min(width);
+            return Some(
+                Finding::new(FindingId::KSparseDeadUnits, severity, sentence)
+                    .measured("share of dead units", share, DEAD_K_SPARSE)
+                    .cured_by(
+                        architecture.key_of("anneal"),
+                        format!("{{ k = {start}, epochs = 8 }}"),
+                        "all units learn before they compete (Makhzani and Frey, ICLR 2014)",
+                    )
+                    .cured_by(
+                        architecture.key_of("k"),
+                        (2 * k).min(width).to_string(),
+                        "more units are trained in each step",
+                    ),
+            );
+        }
+        Variant::WinnerTakeAll { n_maps } => return dead_filters(latent, is_living, n_maps),
+        _ if share <= DEAD_SHARE => return None,
+        _ => {}
     }
-    let sentence = format!(
-        "{} of {width} latent dimensions never change over the validation rows",
-        width - n_living
-    );
-    let severity = if n_living == 0 { Severity::Error } else { Severity::Warning };
-    Some(Finding::new(FindingId::DeadLatents, severity, sentence).measured(
+    let sentence =
+        format!("{n_dead} of {width} latent dimensions never change over the validation rows");
+    let narrower = (width - n_dead).max(1);
+    let mut finding = Finding::new(FindingId::DeadLatents, severity, sentence).measured(
         "share of dead dimensions",
         share,
         DEAD_SHARE,
+    );
+    if n_dead < width {
+        finding = finding.cured_by(
+            architecture.key_of("latent_dim"),
+            narrower.to_string(),
+            "what is dead adds nothing",
+        );
+    }
+    Some(finding.cured_by(
+        architecture.key_of("latent_activation"),
+        "\"linear\"",
+        "a linear unit always has a slope",
     ))
+}
+
+/// Of winner-take-all: units, or whole maps, that never answer.
+fn dead_filters(latent: &Latent<'_>, is_living: &[bool], n_maps: Option<usize>) -> Option<Finding> {
+    let n = n_maps.unwrap_or(is_living.len()).max(1);
+    let of_each = (is_living.len() / n).max(1);
+    let n_dead =
+        is_living.chunks(of_each).filter(|unit| unit.iter().all(|&is_living| !is_living)).count();
+    let share = n_dead as f64 / n as f64;
+    if share <= DEAD_FILTERS {
+        return None;
+    }
+    let what = if n_maps.is_some() { "filters" } else { "units" };
+    let sentence = format!("{n_dead} of {n} {what} answer to no validation row");
+    let architecture = latent.architecture;
+    let severity = if n_dead == n { Severity::Error } else { Severity::Warning };
+    Some(
+        Finding::new(FindingId::DeadFilters, severity, sentence)
+            .measured("share that never answers", share, DEAD_FILTERS)
+            .cured_by(
+                architecture.key_of("rectify_after"),
+                "true",
+                "winners get a gradient even where they are below 0",
+            ),
+    )
+}
+
+/// Active units of a distribution: dimensions whose mean moves with the input.
+///
+/// # Source
+/// Burda, Grosse and Salakhutdinov, *Importance Weighted Autoencoders*, ICLR 2016, section 5.2.
+fn inactive(latent: &Latent<'_>, moments: &ColumnMoments) -> Option<Finding> {
+    let Variant::Variational { beta, .. } = latent.architecture.variant else { return None };
+    let n_active = moments.std.iter().filter(|std| std.powi(2) > ACTIVE_VARIANCE).count();
+    let width = latent.values.ncols();
+    let share = 1.0 - n_active as f64 / width as f64;
+    if share <= COLLAPSED_SHARE {
+        return None;
+    }
+    let sentence = format!("{n_active} of {width} latent dimensions are active");
+    let severity = if n_active == 0 { Severity::Error } else { Severity::Warning };
+    Some(
+        Finding::new(FindingId::PosteriorCollapse, severity, sentence)
+            .measured("share of inactive dimensions", share, COLLAPSED_SHARE)
+            .cured_by(
+                latent.architecture.key_of("beta"),
+                format!("{:e}", beta / 10.0),
+                "a cheaper divergence lets dimensions speak (Higgins et al., ICLR 2017)",
+            ),
+    )
 }
 
 fn doubled(latent: &Latent<'_>, correlation: &ndarray::Array2<f64>) -> Option<Finding> {
@@ -74,7 +165,7 @@ fn doubled(latent: &Latent<'_>, correlation: &ndarray::Array2<f64>) -> Option<Fi
             .measured("correlation from which two say the same", 1.0, DUPLICATE_CORRELATION)
             .shown("dimensions with a double", n_doubles as f64)
             .cured_by(
-                format!("{}.latent_dim", latent.model_key),
+                latent.architecture.key_of("latent_dim"),
                 better.to_string(),
                 "the doubles add nothing",
             ),
@@ -97,7 +188,7 @@ fn too_wide(
     let width = latent.values.ncols();
     let rank = trace * trace / squares;
     let share = rank / width as f64;
-    if latent.is_constrained || share >= RANK_SHARE {
+    if latent.architecture.is_constrained || share >= RANK_SHARE {
         return None;
     }
     let sentence = format!("of {width} latent dimensions about {rank:.1} are used");
@@ -106,7 +197,7 @@ fn too_wide(
         Finding::new(FindingId::BottleneckTooLarge, Severity::Warning, sentence)
             .measured("effective rank over width", share, RANK_SHARE)
             .cured_by(
-                format!("{}.latent_dim", latent.model_key),
+                latent.architecture.key_of("latent_dim"),
                 better.to_string(),
                 "twice what is used",
             ),

@@ -1,13 +1,13 @@
-//! What single columns show: scale, outliers, codes, constants, copies, leaks, shifts.
+//! What single columns show: scale, outliers, codes, constants, copies, leaks.
 
 use std::collections::BTreeMap;
 
-use hourglass_core::{ColumnMoments, Part, Samples};
+use hourglass_core::{ColumnMoments, Part, SampleShape, Samples};
 
-use crate::sample::{auc, ks_distance, ks_p_value, quantile, sorted, stability_index};
+use crate::sample::{auc, quantile, sorted};
 use crate::threshold::{
-    CODED_MISSING_GAP, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH, PSI, SHIFT_DISTANCE,
-    SHIFT_LEVEL, UNSCALED_LEVEL, UNSCALED_SPREAD,
+    CODED_MISSING_GAP, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH, UNSCALED_LEVEL,
+    UNSCALED_SPREAD,
 };
 use crate::{Finding, FindingId, Severity};
 
@@ -29,7 +29,6 @@ pub(super) fn examine(samples: &Samples) -> Vec<Finding> {
     findings.extend(constant(samples, &moments));
     findings.extend(duplicates(samples, &moments));
     findings.extend(leakage(samples));
-    findings.extend(mismatch(samples, &columns));
     findings
 }
 
@@ -83,11 +82,25 @@ fn outliers(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
     Some(
         Finding::new(FindingId::Outliers, Severity::Warning, sentence)
             .measured("share of the range that holds the central 98 %", reach, OUTLIER_REACH)
-            .shown("columns", ruled.len() as f64),
+            .shown("columns", ruled.len() as f64)
+            .cured_by(
+                "preprocess.clip",
+                "[0.01, 0.99]",
+                "what lies beyond a quantile is set to it (Huber, 1981)",
+            )
+            .cured_by(
+                "preprocess.numeric",
+                "{ quantile = { output = \"normal\" } }",
+                "ranks know no outlier",
+            ),
     )
 }
 
 fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+    if matches!(samples.shape, SampleShape::Image { .. }) {
+        // Paper is white where nothing was drawn.
+        return None;
+    }
     let coded: Vec<(usize, f64, f64)> = columns
         .iter()
         .enumerate()
@@ -144,7 +157,8 @@ fn constant(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
     );
     Some(
         Finding::new(FindingId::ConstantColumns, Severity::Note, sentence)
-            .shown("constant columns", constant.len() as f64),
+            .shown("constant columns", constant.len() as f64)
+            .cured_by("preprocess.drop_constant_columns", "true", "they carry nothing"),
     )
 }
 
@@ -174,11 +188,12 @@ fn duplicates(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
         pairs.len()
     );
     // Pixels at the rim of an image are equal where nothing was ever drawn there.
-    let is_table = !matches!(samples.shape, hourglass_core::SampleShape::Image { .. });
+    let is_table = !matches!(samples.shape, SampleShape::Image { .. });
     let severity = if is_table { Severity::Warning } else { Severity::Note };
     Some(
         Finding::new(FindingId::DuplicateColumns, severity, sentence)
-            .shown("pairs of equal columns", pairs.len() as f64),
+            .shown("pairs of equal columns", pairs.len() as f64)
+            .cured_by("preprocess.drop_duplicate_columns", "true", "one of each is enough"),
     )
 }
 
@@ -208,42 +223,14 @@ fn leakage(samples: &Samples) -> Option<Finding> {
          made from the label",
         areas[best]
     );
-    Some(Finding::new(FindingId::LabelLeakage, Severity::Error, sentence).measured(
-        "area under the ROC curve of the column",
-        areas[best],
-        LEAKED_AUC,
-    ))
-}
-
-fn mismatch(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
-    let test = samples.part(Part::Test);
-    if test.nrows() == 0 {
-        return None;
-    }
-    let mut shifted: Vec<(usize, f64, f64)> = Vec::new();
-    for (column, train) in columns.iter().enumerate() {
-        let test = sorted(test.column(column));
-        let distance = ks_distance(train, &test);
-        // Bonferroni's bound for the smallest p is Holm's first step, and all that is asked here.
-        let p = ks_p_value(distance, train.len(), test.len()) * columns.len() as f64;
-        let index = stability_index(train, &test);
-        if p < SHIFT_LEVEL && (distance > SHIFT_DISTANCE || index > PSI) {
-            shifted.push((column, distance, index));
-        }
-    }
-    let &(worst, distance, index) = shifted.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let sentence = format!(
-        "test rows differ from training rows in {} of {} columns, most in `{}` \
-         (Kolmogorov-Smirnov distance {distance:.2})",
-        shifted.len(),
-        columns.len(),
-        samples.feature_names[worst]
-    );
     Some(
-        Finding::new(FindingId::DataMismatch, Severity::Warning, sentence)
-            .measured("Kolmogorov-Smirnov distance", distance, SHIFT_DISTANCE)
-            .measured("population stability index", index, PSI)
-            .shown("columns that differ", shifted.len() as f64),
+        Finding::new(FindingId::LabelLeakage, Severity::Error, sentence)
+            .measured("area under the ROC curve of the column", areas[best], LEAKED_AUC)
+            .cured_by(
+                "data.select",
+                format!("\"name != '{name}'\""),
+                "it is left out, unless it is known before the label is",
+            ),
     )
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use hourglass_core::{MatrixView, Part, Samples};
 use ndarray::ArrayView1;
 
+use super::Settings;
 use super::columns::HASH_FACTOR;
 use crate::threshold::{DUPLICATE_ROWS, IMBALANCE};
 use crate::{Finding, FindingId, Severity};
 
-pub(super) fn examine(samples: &Samples) -> Vec<Finding> {
-    duplicates(samples).into_iter().chain(imbalance(samples)).collect()
+pub(super) fn examine(settings: &Settings, samples: &Samples) -> Vec<Finding> {
+    duplicates(samples).into_iter().chain(imbalance(settings, samples)).collect()
 }
 
 fn duplicates(samples: &Samples) -> Option<Finding> {
@@ -51,7 +52,7 @@ fn hash(row: ArrayView1<'_, f32>) -> u64 {
     })
 }
 
-fn imbalance(samples: &Samples) -> Option<Finding> {
+fn imbalance(settings: &Settings, samples: &Samples) -> Option<Finding> {
     let ids = samples.class_ids(Part::Train)?;
     let names = samples.targets.class_names()?;
     let mut counts = vec![0_usize; names.len()];
@@ -68,13 +69,15 @@ fn imbalance(samples: &Samples) -> Option<Finding> {
         "class `{}` has {} training rows and class `{}` {}: {ratio:.0} to 1",
         names[largest], counts[largest], names[smallest], counts[smallest]
     );
+    let severity = if settings.counts_classes_alike { Severity::Note } else { Severity::Warning };
     Some(
-        Finding::new(FindingId::ClassImbalance, Severity::Warning, sentence)
+        Finding::new(FindingId::ClassImbalance, severity, sentence)
             .measured("largest over smallest class", ratio, IMBALANCE)
             .cured_by(
                 "downstream.metric",
                 "\"balanced_accuracy\"",
                 "every class counts alike, however few its rows (Brodersen et al., ICPR 2010)",
-            ),
+            )
+            .cured_by("downstream.class_weight", "\"balanced\"", "King and Zeng, 2001"),
     )
 }

@@ -3,8 +3,11 @@
 use hourglass_core::{ColumnMoments, Part, Samples};
 use hourglass_nn::{Activation, Init, Loss};
 
+use serde_json::Value;
+
 use super::Settings;
 use crate::threshold::{BATCH_SHARE, FEW_SAMPLES, RATE_TOO_HIGH, SATURATED_DEPTH, SMALL_BATCH};
+use crate::toml::inline;
 use crate::{Finding, FindingId, Severity};
 
 /// How far a value may lie beyond the range of an output before it counts.
@@ -28,6 +31,7 @@ pub(super) fn examine(settings: &Settings, samples: &Samples) -> Vec<Finding> {
         depth(settings),
         size(settings, n_train * samples.features.ncols()),
         baseline(settings),
+        one_sided(settings),
     ]
     .into_iter()
     .flatten()
@@ -37,7 +41,7 @@ pub(super) fn examine(settings: &Settings, samples: &Samples) -> Vec<Finding> {
 /// How a value is written in the pipeline file.
 fn key_of(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
+        Ok(Value::String(name)) => name,
         Ok(other) => other.to_string(),
         Err(error) => error.to_string(),
     }
@@ -63,7 +67,7 @@ fn output_range(settings: &Settings, low: f32, high: f32) -> Option<Finding> {
         "the output can only reach {lowest} to {highest}, but the data lie between {low:.4} and \
          {high:.4}"
     );
-    let key = format!("{}.output_activation", settings.model_key);
+    let key = settings.architecture.key_of("output_activation");
     let mut finding = Finding::new(FindingId::OutputRange, Severity::Error, sentence)
         .measured("lowest input", low.into(), lowest.into())
         .measured("highest input", high.into(), highest.into())
@@ -124,7 +128,7 @@ fn initialisation(settings: &Settings) -> Option<Finding> {
         Finding::new(FindingId::UnsuitableInitialisation, severity, sentence)
             .shown("layers", settings.n_layers as f64)
             .cured_by(
-                format!("{}.init", settings.model_key),
+                settings.architecture.key_of("init"),
                 format!("\"{better}\""),
                 "it keeps the size of signals from layer to layer (He et al., ICCV 2015)",
             ),
@@ -213,7 +217,7 @@ fn depth(settings: &Settings) -> Option<Finding> {
         Finding::new(FindingId::VanishingGradients, Severity::Warning, sentence)
             .measured("saturating layers in a row", n_saturating as f64, SATURATED_DEPTH)
             .cured_by(
-                format!("{}.activation", settings.model_key),
+                settings.architecture.key_of("activation"),
                 "\"elu\"",
                 "its derivative is 1 above 0 and it has no dead side (Clevert et al., ICLR 2016)",
             ),
@@ -221,23 +225,20 @@ fn depth(settings: &Settings) -> Option<Finding> {
 }
 
 fn size(settings: &Settings, n_values: usize) -> Option<Finding> {
-    let per_thousand = settings.n_parameters as f64 / n_values as f64 * 1000.0;
+    let per_thousand = settings.architecture.n_parameters as f64 / n_values as f64 * 1000.0;
     if per_thousand <= FEW_SAMPLES {
         return None;
     }
     let sentence = format!(
         "{} trained numbers stand against {n_values} training values",
-        settings.n_parameters
+        settings.architecture.n_parameters
     );
-    let severity = if settings.is_constrained { Severity::Note } else { Severity::Warning };
+    let severity =
+        if settings.architecture.is_constrained { Severity::Note } else { Severity::Warning };
     Some(
         Finding::new(FindingId::FewSamples, severity, sentence)
             .measured("trained numbers for a thousand training values", per_thousand, FEW_SAMPLES)
-            .cured_by(
-                format!("{}.corruption", settings.model_key),
-                "{ masking = { share = 0.2 } }",
-                "no input is seen twice (Vincent et al., JMLR 2010)",
-            ),
+            .hardened(&settings.architecture),
     )
 }
 
@@ -256,6 +257,49 @@ fn baseline(settings: &Settings) -> Option<Finding> {
                 "downstream.compare",
                 "[\"raw\", \"pca\", \"autoencoder\"]",
                 "only a comparison says what the autoencoder adds",
+            ),
+    )
+}
+
+/// Hyperparameters that are chosen for each feature set anew unless the file gives a value.
+const CHOSEN: [&str; 6] = ["c", "gamma", "smoothing", "k", "alpha", "min_leaf"];
+
+fn one_sided(settings: &Settings) -> Option<Finding> {
+    let models = settings.models.as_array()?;
+    if settings.compare.len() < 2 {
+        return None;
+    }
+    let mut fixed: Vec<String> = Vec::new();
+    let mut free = models.clone();
+    for model in &mut free {
+        for (name, table) in model.as_object_mut()? {
+            let Some(table) = table.as_object_mut() else { continue };
+            for key in CHOSEN {
+                if table.get(key).is_some_and(|value| !value.is_null()) {
+                    table.remove(key);
+                    fixed.push(format!("`{key}` of `{name}`"));
+                }
+            }
+        }
+    }
+    if fixed.is_empty() {
+        return None;
+    }
+    let sentence = format!(
+        "{} is fixed for all feature sets: what suits one of them flatters it, and harms the others",
+        fixed.join(" and ")
+    );
+    Some(
+        Finding::new(FindingId::OneSidedTuning, Severity::Warning, sentence)
+            .measured(
+                "hyperparameters that are not chosen for each feature set",
+                fixed.len() as f64,
+                0.0,
+            )
+            .cured_by(
+                "downstream.models",
+                inline(&Value::Array(free)),
+                "chosen on validation for each feature set (Dacrema et al., RecSys 2019)",
             ),
     )
 }
