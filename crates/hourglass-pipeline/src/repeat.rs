@@ -24,6 +24,7 @@ use crate::run::Runner;
 
 pub(crate) const FACTS_FILE: &str = "data.json";
 pub(crate) const HISTORY_FILE: &str = "history.json";
+pub(crate) const TELEMETRY_FILE: &str = "telemetry.jsonl";
 const FIGURES_FILE: &str = "figures.json";
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
@@ -276,7 +277,7 @@ pub(crate) fn train(
     let checkpoint = slot.dir().join(CHECKPOINT_FILE);
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
-        telemetry: Some(slot.dir().join("telemetry.jsonl")),
+        telemetry: Some(slot.dir().join(TELEMETRY_FILE)),
         tensorboard: pipeline.train.tensorboard.then(|| slot.dir().join("tensorboard")),
         checkpoint_interval: checkpoint_interval(model.as_ref()),
         n_watched: N_WATCHED,
