@@ -14,7 +14,7 @@ use crate::Result;
 use crate::fit::device_of;
 
 /// Rows that are measured at most.
-const MOST_ROWS: usize = 2048;
+const MOST_ROWS: usize = 1024;
 
 /// Rows that are measured even where the training part is small.
 const FEWEST_ROWS: usize = 64;
