@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{check_width, corruption_words, parameters_of};
 use crate::config::{Architecture, linear};
 use crate::head::Head;
+use crate::image_loss::ImageLoss;
 use crate::maps::{MapSize, as_maps, flat};
 use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Result};
 
@@ -69,6 +70,9 @@ pub struct Convolutional {
     /// What is done to the input during training. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<Corruption>,
+    /// What images are compared by beside their pixels. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
 }
 
 fn three() -> usize {
@@ -89,6 +93,7 @@ impl Convolutional {
             batch_norm: false,
             init: None,
             corruption: None,
+            image_loss: None,
         }
     }
 
@@ -101,6 +106,7 @@ impl Convolutional {
             with(Upsampling::Resize),
             with(Upsampling::PixelShuffle),
             Convolutional { batch_norm: true, ..with(Upsampling::Resize) },
+            Convolutional { image_loss: Some(ImageLoss::Edges { weight: 0.05 }), ..one.clone() },
         ]
     }
 
@@ -145,11 +151,13 @@ impl Architecture for Convolutional {
         if self.kernel.is_multiple_of(2) {
             return Err(Error::config("kernel", self.kernel, "odd"));
         }
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
         Ok(self.corruption.map_or(Ok(()), Corruption::check)?)
     }
 
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let size = MapSize::of(shape, "convolutional")?;
+        self.image_loss.map_or(Ok(()), |loss| loss.fits(shape, "convolutional"))?;
         Ok(Box::new(Model::new(self, shape, size, seed)?))
     }
 }
@@ -215,6 +223,7 @@ struct Model {
     /// The smallest maps.
     inner: MapSize,
     corruption: Option<Corruption>,
+    image_loss: Option<ImageLoss>,
     parameters: Vec<Parameter>,
     buffers: Vec<Buffer>,
 }
@@ -264,6 +273,7 @@ impl Model {
             input,
             inner,
             corruption,
+            image_loss: config.image_loss,
             parameters,
             buffers,
         })
@@ -383,8 +393,15 @@ impl Autoencoder for Model {
         context: &Context,
     ) -> Result<LossParts> {
         let activations = self.activations(input, context)?;
-        let output = self.decode(&activations[activations.len() - 1], context)?;
-        let output = self.head.loss_activation(loss).forward(&output)?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
+        let raw = self.decode(&activations[activations.len() - 1], context)?;
+        let output = self.head.loss_activation(loss).forward(&raw)?;
+        let others = match self.image_loss {
+            Some(image_loss) => {
+                let image = self.head.layer_activation().forward(&raw)?;
+                vec![image_loss.part(&image, target, self.input)?]
+            }
+            None => Vec::new(),
+        };
+        LossParts::sum(self.head.loss(&output, target, loss)?, others)
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Layers {
     pub tied: bool,
     /// What is done to the input during training.
     pub corruption: Option<Corruption>,
+    /// Weight of a corrupted value in the loss.
+    pub emphasis: Option<f32>,
 }
 
 impl Layers {
@@ -103,6 +105,7 @@ pub(crate) struct Mlp {
     buffers: Vec<Buffer>,
     n_features: usize,
     corruption: Option<Corruption>,
+    emphasis: Option<f32>,
     constraint: Constraint,
 }
 
@@ -128,7 +131,10 @@ impl Mlp {
         let parameters =
             [encoder.parameters(), parameters_of(&latent), decoder.parameters()].concat();
         let buffers = [encoder.buffers(), decoder.buffers()].concat();
-        let corruption = layers.corruption;
+        let (corruption, emphasis) = (layers.corruption, layers.emphasis);
+        if emphasis.is_some() && !shape.groups().is_empty() {
+            return Err(Error::config("emphasis", "present", "absent for a table"));
+        }
         Ok(Mlp {
             encoder,
             latent,
@@ -137,6 +143,7 @@ impl Mlp {
             buffers,
             n_features,
             corruption,
+            emphasis,
             constraint,
         })
     }
@@ -197,7 +204,8 @@ impl Mlp {
     /// Encoder and decoder as one chain, where the constraint looks at no activation.
     fn chain(&self, select: Select, loss: &Loss, context: &Context) -> Option<Chain> {
         use Constraint::{Lifetime, TopK, Width};
-        if !matches!(self.constraint, Width | TopK { .. } | Lifetime { .. }) {
+        let is_plain = matches!(self.constraint, Width | TopK { .. } | Lifetime { .. });
+        if !is_plain || self.emphasis.is_some() {
             return None;
         }
         let mut links = self.encoder_links(select, context)?;
@@ -341,7 +349,29 @@ impl Autoencoder for Mlp {
         let activations = self.activations(input, select, context)?;
         let latent = &activations[activations.len() - 1];
         let is_sparse = self.is_sparse(select);
-        let reconstruction = self.decoder.loss(latent, is_sparse, target, loss, context)?;
+        let reconstruction = match self.emphasis {
+            Some(emphasis) => {
+                let output = self.decoder.compared(latent, is_sparse, loss, context)?;
+                emphasised(&output, input, target, loss, emphasis)?
+            }
+            None => self.decoder.loss(latent, is_sparse, target, loss, context)?,
+        };
         LossParts::sum(reconstruction, self.prices(&activations, context)?)
     }
+}
+
+/// The mean loss with another weight where the input isn't the target.
+fn emphasised(
+    output: &Tensor,
+    input: &Tensor,
+    target: &Tensor,
+    loss: &Loss,
+    emphasis: f32,
+) -> Result<Tensor> {
+    let flat = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let pairs = flat(input)?.into_iter().zip(flat(target)?);
+    let weights: Vec<f32> = pairs.map(|(x, y)| if x == y { 1.0 } else { emphasis }).collect();
+    // As one row, since every value of the batch has a weight of its own.
+    let [output, target] = [output, target].map(|tensor| tensor.reshape((1, weights.len())));
+    Ok(loss.weighted_mean(&output?, &target?, &weights)?)
 }

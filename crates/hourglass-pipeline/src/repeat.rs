@@ -25,6 +25,7 @@ use crate::watch::DoctorsWatch;
 
 pub(crate) const FACTS_FILE: &str = "data.json";
 pub(crate) const HISTORY_FILE: &str = "history.json";
+pub(crate) const TELEMETRY_FILE: &str = "telemetry.jsonl";
 const FIGURES_FILE: &str = "figures.json";
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
@@ -283,7 +284,7 @@ pub(crate) fn train(
     };
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
-        telemetry: Some(slot.dir().join("telemetry.jsonl")),
+        telemetry: Some(slot.dir().join(TELEMETRY_FILE)),
         tensorboard: pipeline.train.tensorboard.then(|| slot.dir().join("tensorboard")),
         checkpoint_interval: checkpoint_interval(model.as_ref()),
         n_watched: N_WATCHED,

@@ -20,6 +20,7 @@ use ndarray::Array2;
 
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
+use crate::repeat::TELEMETRY_FILE;
 use crate::run::{RunOptions, RunOutcome};
 use crate::side_by_side::Prefixed;
 
@@ -196,29 +197,38 @@ fn write(folder: &Path, report: &SuiteReport, costs: &SuiteCosts) -> Result<(), 
         std::fs::write(&path, text).doing("write", &path)
     };
     text("suite.json", report.to_json()?)?;
-    text("suite.md", report::suite_to_markdown(report, Some(costs)))?;
+    text("suite.md", report::suite_to_markdown(report, Some(costs), true))?;
     text("suite.html", report::suite_to_html(report, Some(costs))?)?;
     crate::cache::write_json(&folder.join("costs.json"), costs)
 }
 
 /// What a run cost when its stages ran, from its run directory.
 fn cost(file: &str, outcome: &RunOutcome) -> Option<SuiteCost> {
-    let (report, timings) = crate::read_run(&outcome.folder).ok()?;
+    let (_, timings) = crate::read_run(&outcome.folder).ok()?;
     let timings: Timings = timings?;
-    let trained: Vec<&report::StageTiming> =
-        timings.stages.iter().filter(|stage| stage.stage == "train" && !stage.from_cache).collect();
-    let epochs: usize = trained
-        .iter()
-        .filter_map(|stage| report.training.get(stage.repeat?))
-        .map(|run| run.epochs.len())
-        .sum();
-    let seconds: f64 = trained.iter().map(|stage| stage.seconds).sum();
     Some(SuiteCost {
         file: file.to_owned(),
         seconds: timings.total_seconds,
-        seconds_per_epoch: (epochs > 0).then(|| seconds / epochs as f64),
+        seconds_per_epoch: fastest_epoch(&outcome.folder),
         fit_seconds: timings.downstream.iter().map(|fit| fit.fit_seconds).sum(),
     })
+}
+
+/// Seconds of the fastest epoch of all repeats, from what training left in the run directory.
+fn fastest_epoch(folder: &Path) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        seconds: f64,
+    }
+    let files = (1..).map(|repeat| folder.join(format!("repeat-{repeat}/{TELEMETRY_FILE}")));
+    let texts = files.map_while(|path| std::fs::read_to_string(path).ok());
+    let seconds: Vec<f64> = texts
+        .flat_map(|text| {
+            let lines = text.lines().map(serde_json::from_str::<Line>);
+            lines.filter_map(|line| Some(line.ok()?.seconds)).collect::<Vec<_>>()
+        })
+        .collect();
+    seconds.into_iter().min_by(f64::total_cmp)
 }
 
 /// Puts reports together; `run_of` names the run directory of a file.
@@ -247,6 +257,7 @@ pub(crate) fn summarise(
 
 fn entry(file: &str, run: String, report: &Report) -> SuiteEntry {
     let rows = report.data.rows;
+    let reconstruction = report.reconstruction.as_ref();
     let most = report.label_fractions.last().copied().unwrap_or(1.0);
     let results = report.results.iter().filter(|row| row.label_fraction == most);
     SuiteEntry {
@@ -264,6 +275,9 @@ fn entry(file: &str, run: String, report: &Report) -> SuiteEntry {
         metric: report.metric.clone(),
         verdict: report.verdict.clone(),
         findings: findings(report),
+        reconstruction_error: reconstruction
+            .and_then(|found| found.errors.iter().find(|e| e.name == report::AUTOENCODER)?.test),
+        losses: reconstruction.map_or_else(Vec::new, |found| found.losses.clone()),
         results: results.map(row).collect(),
     }
 }

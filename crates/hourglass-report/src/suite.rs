@@ -9,7 +9,7 @@ mod page;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReportError;
-use crate::model::{Comparison, Mark, Metric};
+use crate::model::{Comparison, Mark, Metric, PartLoss};
 use crate::verdict::Verdict;
 
 pub use markdown::suite_to_markdown;
@@ -72,6 +72,12 @@ pub struct SuiteEntry {
     pub verdict: Verdict,
     /// What the run says about why, one sentence each.
     pub findings: Vec<String>,
+    /// Summed squared error of a test sample that came back from the autoencoder, mean over runs.
+    #[serde(default)]
+    pub reconstruction_error: Option<f64>,
+    /// The autoencoder's loss by part, and what else it knows of itself; mean over the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<PartLoss>,
     /// Every feature set with every model, all labels.
     pub results: Vec<SuiteRow>,
 }
@@ -177,7 +183,8 @@ pub struct SuiteCost {
     pub file: String,
     /// Wall-clock seconds of the run that made it.
     pub seconds: f64,
-    /// Seconds of one epoch, where the training ran in that run.
+    /// Seconds of the fastest epoch of all runs, validation included: the one that other work on
+    /// the machine disturbed least.
     pub seconds_per_epoch: Option<f64>,
     /// Seconds of all downstream fits.
     pub fit_seconds: f64,
@@ -200,6 +207,63 @@ impl SuiteReport {
         Ok(serde_json::from_str(text)?)
     }
 }
+
+/// The autoencoders side by side: the head of the table and a row for each pipeline. Its probe is
+/// the first downstream model on the autoencoder's features.
+pub(crate) fn autoencoder_table(
+    report: &SuiteReport,
+    costs: Option<&SuiteCosts>,
+) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    use crate::words::{self, MISSING};
+    let row = |entry: &SuiteEntry| {
+        let probe = entry.results.iter().find(|row| row.feature_set == crate::model::AUTOENCODER);
+        let cost = costs.and_then(|costs| costs.entries.iter().find(|c| c.file == entry.file));
+        let seconds = cost.and_then(|cost| cost.seconds_per_epoch);
+        let shown = |value: f64| entry.metric.value(value);
+        let score = probe.and_then(|row| row.mean).map_or_else(|| MISSING.to_owned(), shown);
+        let interval = probe.and_then(|row| row.interval).and_then(|[low, high]| {
+            let [low, high] = entry.metric.bare_interval(Some(low), Some(high))?;
+            Some(format!("{low} to {high}"))
+        });
+        let others = entry.losses.iter().filter(|part| part.name != "reconstruction");
+        let others: Vec<String> = others
+            .map(|part| format!("{} {}", words::spaced(&part.name), words::significant(part.test)))
+            .collect();
+        vec![
+            entry.name.clone(),
+            entry.description.clone(),
+            words::grouped(entry.n_parameters as u64),
+            seconds.map_or_else(|| MISSING.to_owned(), words::significant),
+            entry.reconstruction_error.map_or_else(|| MISSING.to_owned(), words::significant),
+            probe.map_or_else(String::new, |row| words::model(&row.model)),
+            entry.metric.heading(),
+            score,
+            interval.unwrap_or_default(),
+            entry.repeats.to_string(),
+            others.join(", "),
+        ]
+    };
+    let head = vec![
+        "pipeline",
+        "autoencoder",
+        "trained numbers",
+        "seconds per epoch",
+        "reconstruction error",
+        "probe",
+        "measured",
+        "score",
+        "95 % interval",
+        "runs",
+        "of its own",
+    ];
+    (head, report.entries.iter().map(row).collect())
+}
+
+/// What the columns of [`autoencoder_table`] are, in one sentence.
+pub(crate) const AUTOENCODER_TABLE_NOTE: &str = "Seconds are those of the fastest epoch, validation included; the reconstruction error is the \
+     summed squared error of a test sample; the probe is the first downstream model on the \
+     features; the last column has parts of the loss on the test part, in the units in which they \
+     are added, and what else the autoencoder knows of itself.";
 
 /// The gain in one sentence.
 pub(crate) fn gain_sentence(report: &SuiteReport) -> String {

@@ -45,6 +45,9 @@ pub fn fit(
     options: &FitOptions<'_>,
 ) -> Result<History> {
     config.check()?;
+    if config.corruption_strength.is_some() && model.corruption().is_none() {
+        return Err(Error::NoCorruption);
+    }
     for (part, view) in [("training", train), ("validation", validation)] {
         if view.nrows() == 0 {
             return Err(Error::Empty { part });
@@ -314,16 +317,18 @@ impl<'a> Fit<'a> {
         &order[step * n_rows / self.n_steps..(step + 1) * n_rows / self.n_steps]
     }
 
-    /// Input and target of a batch; the same tensor where nothing is corrupted.
+    /// Input and target of a batch, with so much of the model's corruption; the same tensor where
+    /// nothing is corrupted.
     fn batch(
         &self,
         source: MatrixView<'_>,
         rows: &[usize],
+        strength: f32,
         noise: Seed,
     ) -> Result<(Tensor, Tensor)> {
         let device = device_of(self.model);
         let target = gather_rows(source, rows)?;
-        let input = match self.model.corruption() {
+        let input = match self.model.corruption().and_then(|c| c.scaled(strength)) {
             Some(corruption) => {
                 let plain = SampleShape::Vector { len: source.ncols() };
                 let shape = self.options.shape.unwrap_or(&plain);

@@ -40,7 +40,7 @@ mod fit;
 mod telemetry;
 mod tensorboard;
 
-pub use config::{Average, EarlyStopping, TrainConfig};
+pub use config::{Average, CorruptionStrength, EarlyStopping, TrainConfig};
 pub use divergence::OnDivergence;
 pub use error::Error;
 pub use fit::{FitOptions, fit};

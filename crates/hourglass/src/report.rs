@@ -68,14 +68,14 @@ fn suite(
     let options = SuiteOptions { run, jobs: *jobs, quick: *quick, overrides };
     let outcome = hourglass_pipeline::run_suite(dir, &options, progress, interrupt)?;
     if let Some(path) = write {
-        // Without the costs, so that a second run writes the same bytes.
-        let text = suite_to_markdown(&outcome.report, None);
+        // Without the seconds of this call, so that a second run writes the same bytes.
+        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs), false);
         std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if *json {
         print(&outcome.report.to_json()?)?;
     } else {
-        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs));
+        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs), true);
         print(&format!("{text}\n{}\n", outcome.folder.display()))?;
     }
     let failed = outcome.report.failures.len();
