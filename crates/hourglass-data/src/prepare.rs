@@ -133,7 +133,7 @@ impl<'a> Sources<'a> {
             };
             match &mut column {
                 None => column = Some(columns[at].clone()),
-                Some(column) => column.append(&columns[at]),
+                Some(column) => column.append(&columns[at])?,
             }
         }
         let Some(column) = column else { return Ok(None) };
@@ -274,11 +274,11 @@ impl<'a> Sources<'a> {
         let pick = |&at: &usize| {
             let mut picked = columns[0][at].select(&train_rows[0]);
             if let Some(rows) = train_rows.get(1).filter(|rows| !rows.is_empty()) {
-                picked.append(&columns[1][at].select(rows));
+                picked.append(&columns[1][at].select(rows))?;
             }
-            picked
+            Ok(picked)
         };
-        let train: Vec<Column> = features.iter().map(pick).collect();
+        let train = features.iter().map(pick).collect::<Result<Vec<Column>, Error>>()?;
         let targets = self.targets.select(&train_rows_in_order(&train_rows, self.n_train));
         let (fitted, out_of_fold) =
             Preprocessor::fit_columns(&names, &train, &targets, config, seed)?;
