@@ -98,6 +98,10 @@ fn from_the_file_to_the_best_file_and_back() {
         assert!(place.path(folder).join(name).is_file(), "{name}");
     }
     assert!(said.stdout.contains("6 of 6 trials, 6 finished"), "{said:#?}");
+    for number in 0..6 {
+        let told = said.stderr.matches(&format!("trial {number}: ")).count();
+        assert_eq!(told, 1, "{said:#?}");
+    }
     let report = sweep(&place);
     assert_eq!(report["trials"].as_array().unwrap().len(), 6);
     // The file as it stands and the winner, each read on test.
@@ -106,6 +110,7 @@ fn from_the_file_to_the_best_file_and_back() {
     let said = place.run(&["sweep", "best", "--write", "best.toml"]);
     good(&said);
     let best = place.read("best.toml");
+    assert!(best.contains("# The best of 6 trials"), "{best}");
     assert!(best.starts_with("# Trial ") && best.contains("learning_rate="), "{best}");
     let said = place.run(&["pipeline", "run", "best.toml", "--offline"]);
     good(&said);
@@ -381,6 +386,8 @@ fn several_objectives_have_a_front() {
     good(&place.run(&ONE));
     let front = sweep(&place)["front"].as_array().unwrap().clone();
     assert!(!front.is_empty());
+    let said = place.run(&["sweep", "best", "--trial", &front[0].to_string()]);
+    assert!(said.stdout.contains("# One of 6 trials"), "{said:#?}");
     let said = place.run(&["sweep", "best"]);
     assert_eq!(said.code, Some(2), "{said:#?}");
     assert!(said.stderr.contains("name one of its front with `--trial`"), "{said:#?}");

@@ -30,7 +30,7 @@ pub struct Site<'a> {
     pub lease: Option<Duration>,
     /// Makes the command of a worker: study, its name, its threads.
     pub command: &'a (dyn Fn(&str, &str, usize) -> Command + Sync),
-    /// Who is shown how a study stands.
+    /// Who is shown how a study stands, for the first time before anybody works on it.
     pub watch: &'a (dyn Fn(&Status) + Sync),
     /// Who is told.
     pub progress: &'a dyn Progress,
@@ -136,6 +136,7 @@ impl Site<'_> {
             sweep.study.store().name(),
             budget.limit,
         ));
+        (self.watch)(&before);
         let command = |worker: &str| (self.command)(sweep.study.name(), worker, n_threads);
         let crew = Crew { sweep, n_workers, command: &command, interrupt, watch: self.watch };
         let began = sweep.study.store().now()?;

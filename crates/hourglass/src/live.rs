@@ -1,6 +1,7 @@
 //! How a study stands while it runs: a table that is drawn over itself on a terminal, a line for
 //! each finished trial elsewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 
@@ -20,15 +21,13 @@ pub struct Live {
 struct Drawn {
     /// Lines of the last table, to go back over.
     n_lines: usize,
-    /// Finished trials that were spoken of.
-    told: std::collections::BTreeSet<u64>,
-    is_first: bool,
+    /// Finished trials that were spoken of, by study.
+    told: BTreeMap<String, BTreeSet<u64>>,
 }
 
 impl Live {
     pub fn new() -> Self {
-        let drawn = Drawn { is_first: true, ..Drawn::default() };
-        Live { is_terminal: io::stderr().is_terminal(), drawn: Mutex::new(drawn) }
+        Live { is_terminal: io::stderr().is_terminal(), drawn: Mutex::default() }
     }
 
     /// Shows how the study stands now.
@@ -59,19 +58,17 @@ impl Drawn {
         format!("{back}\x1b[?7l{table}\x1b[?7h")
     }
 
-    /// A line for each trial that has finished since the last look.
+    /// A line for each trial that has finished since the last look. At the first one, what has
+    /// finished is no news.
     fn lines(&mut self, status: &Status) -> String {
+        let Some(told) = self.told.get_mut(&status.study) else {
+            let before = status.finished.iter().map(|trial| trial.0).collect();
+            self.told.insert(status.study.clone(), before);
+            return String::new();
+        };
         let mut text = String::new();
-        let n_before = if self.is_first { status.finished.len().saturating_sub(1) } else { 0 };
-        // What was finished before this run began is not news.
-        if self.is_first && !status.running.is_empty() {
-            self.told.extend(status.finished.iter().map(|trial| trial.0));
-        } else if self.is_first {
-            self.told.extend(status.finished.iter().take(n_before).map(|trial| trial.0));
-        }
-        self.is_first = false;
         for (number, state, values, reason) in &status.finished {
-            if self.told.insert(*number) {
+            if told.insert(*number) {
                 let what = match state {
                     TrialState::Pruned => "pruned".to_owned(),
                     TrialState::Failed => {
@@ -204,6 +201,18 @@ mod tests {
              1  host-0                             1      –  –\n     \
              2  host-1                             1      1  0.250000\n"
         );
+    }
+
+    #[test]
+    fn each_trial_is_told_once_and_those_from_before_not_at_all() {
+        let mut drawn = Drawn::default();
+        assert_eq!(drawn.lines(&status(1, 1)), "");
+        let news = drawn.lines(&status(1, 2));
+        assert!(
+            news.starts_with("trial 1: failed: it ran out") && news.lines().count() == 2,
+            "{news}"
+        );
+        assert_eq!(drawn.lines(&status(0, 2)), "");
     }
 
     #[test]
