@@ -20,4 +20,5 @@ mod server;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod sweep;
+mod treatment;
 mod whole_runs;

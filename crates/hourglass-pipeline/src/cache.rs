@@ -85,6 +85,13 @@ impl Cache {
         intact.then_some(entry)
     }
 
+    /// Where the entry of these inputs lies once it is complete, and where a stage writes it.
+    pub(crate) fn places(&self, inputs: &Inputs) -> [PathBuf; 2] {
+        let target = self.folder(inputs);
+        let partial = target.with_extension("partial");
+        [target, partial]
+    }
+
     /// Finds the entry, or takes the right to make it; waits for another run that is at it.
     ///
     /// # Errors

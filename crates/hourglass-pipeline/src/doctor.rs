@@ -9,16 +9,17 @@ mod recorded;
 use std::path::{Path, PathBuf};
 
 use hourglass_core::{Interrupt, Progress, Samples};
-use hourglass_doctor::{Finding, after, before, during};
+use hourglass_doctor::{Epoch, Finding, Training, after, before, during};
 use hourglass_features::Bundle;
 use hourglass_report::Report;
 use serde_json::Value;
 
 use crate::cache::read_json;
 use crate::config::Pipeline;
-use crate::error::{Doing, Error};
+use crate::error::Error;
 use crate::run::RunOptions;
-use crate::run_folder::{BASE_KEY, MANIFEST_FILE, RESOLVED_FILE};
+use crate::run_folder::{BASE_KEY, MANIFEST_FILE, REPORT_FILE, RESOLVED_FILE};
+use crate::unfinished;
 
 /// What a run showed, and what could not be looked at.
 #[derive(Clone, Debug)]
@@ -45,32 +46,31 @@ pub fn doctor_check(
 }
 
 /// What can be found in a run directory, as far as it goes: a run that broke off has epochs but no
-/// results, one whose data is gone has results but no rows.
+/// results, one whose data is gone has results but no rows, and of an unknown folder the epochs
+/// alone may be known.
 ///
 /// # Errors
-/// [`Error::NoRun`] where there is no resolved pipeline file, or if that file is damaged.
+/// [`Error::NoRun`] where there is neither a resolved pipeline file nor a report nor telemetry.
 pub fn doctor_examine(
     folder: &Path,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Examination, Error> {
-    let path = folder.join(RESOLVED_FILE);
-    if !path.exists() {
-        return Err(Error::NoRun { path: folder.to_owned() });
-    }
-    let text = std::fs::read_to_string(&path).doing("read", &path)?;
-    let pipeline = crate::parse(&text, &path.display().to_string(), &[])?;
     let mut found = Examination { findings: Vec::new(), left_out: Vec::new() };
-
-    let report: Option<Report> = read_json(&folder.join("report.json")).ok();
-    let repeat = folder.join("repeat-1");
+    let report: Option<Report> = read_json(&folder.join(REPORT_FILE)).ok();
+    let repeat = unfinished::bundle(folder, 0);
+    let Some(pipeline) = file_of(folder, report.as_ref(), &repeat, &mut found)? else {
+        found.findings = worst_first(without_a_file(&repeat));
+        return Ok(found);
+    };
     let manifest: Option<Value> = read_json(&folder.join(MANIFEST_FILE)).ok();
     let base = manifest.as_ref().and_then(|manifest| manifest[BASE_KEY].as_str());
     let base = base.map_or_else(|| options.base.clone(), PathBuf::from);
     let options = RunOptions { base, ..options.clone() };
     if report.is_none() {
-        found.left_out.push("the results: the run did not finish".to_owned());
+        let why = unfinished::read(folder).unwrap_or_default().why();
+        found.left_out.push(format!("the results: {why}"));
     }
     let samples = match samples_of(&pipeline, &options, progress, interrupt) {
         Ok(samples) => samples,
@@ -78,17 +78,20 @@ pub fn doctor_examine(
         Err(error) => {
             found.left_out.push(format!("the rows and what the model makes of them: {error}"));
             let architecture = described::architecture(&pipeline, 0);
-            found.findings.extend(of_epochs(&pipeline, &repeat, architecture, &mut found.left_out));
+            found.findings.extend(of_epochs(&pipeline, folder, architecture, &mut found.left_out));
             found.findings.extend(of_results(&pipeline, report.as_ref(), None));
             found.findings = worst_first(found.findings);
             return Ok(found);
         }
     };
-    let architecture =
-        described::architecture(&pipeline, described::n_parameters(&pipeline, &samples)?);
-    found.findings.extend(of_epochs(&pipeline, &repeat, architecture.clone(), &mut found.left_out));
+    let n_parameters = described::n_parameters(&pipeline, &samples);
+    let architecture = described::architecture(&pipeline, *n_parameters.as_ref().unwrap_or(&0));
+    found.findings.extend(of_epochs(&pipeline, folder, architecture.clone(), &mut found.left_out));
     let mut regularisation = None;
-    found.findings.extend(before(&described::settings(&pipeline, &samples)?, &samples));
+    match described::settings(&pipeline, &samples) {
+        Ok(settings) => found.findings.extend(before(&settings, &samples)),
+        Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
+    }
     match Bundle::load(&repeat) {
         Ok((_, model)) => {
             let patient = judged::Patient {
@@ -115,11 +118,23 @@ fn of_epochs(
     architecture: hourglass_doctor::Architecture,
     left_out: &mut Vec<String>,
 ) -> Vec<Finding> {
-    let training = recorded::training(pipeline, folder, architecture);
+    let mut training = recorded::training(pipeline, &unfinished::bundle(folder, 0), architecture);
+    if let Some(broken) = unfinished::read(folder).and_then(|unfinished| unfinished.not_finite()) {
+        training.not_finite = Some(broken);
+        // Of the epoch in which it failed telemetry knows nothing; the file knows its rate.
+        let learning_rate = pipeline.train.optimizer.learning_rate();
+        let train_loss = f64::NAN;
+        training.epochs.push(Epoch { train_loss, learning_rate, ..Epoch::default() });
+    }
     if training.epochs.is_empty() {
         left_out.push("the epochs: there is no telemetry".to_owned());
     }
     during(&training)
+}
+
+/// What is known of a training while it runs, before its first epoch or where it resumes.
+pub(crate) fn training_so_far(pipeline: &Pipeline, folder: &Path) -> Training {
+    recorded::training(pipeline, folder, described::architecture(pipeline, 0))
 }
 
 /// What the results show, where there are any.
@@ -130,6 +145,42 @@ fn of_results(
 ) -> Vec<Finding> {
     let Some(report) = report else { return Vec::new() };
     after(None, None, Some(&recorded::results(pipeline, report, regularisation)))
+}
+
+/// The pipeline file of a run directory, from its report where the file itself is gone or damaged.
+/// `None` where there is neither but something else of a run.
+fn file_of(
+    folder: &Path,
+    report: Option<&Report>,
+    repeat: &Path,
+    found: &mut Examination,
+) -> Result<Option<Pipeline>, Error> {
+    let has_epochs = || !recorded::epochs(repeat).is_empty();
+    let path = folder.join(RESOLVED_FILE);
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(&path).ok();
+    let read = text.as_ref().map(|text| crate::parse(text, &origin, &[]));
+    let why = match read {
+        Some(Ok(pipeline)) => return Ok(Some(pipeline)),
+        Some(Err(error)) if report.is_none() && !has_epochs() => return Err(error.into()),
+        Some(Err(_)) => "it is damaged",
+        None if report.is_none() && !has_epochs() => {
+            return Err(Error::NoRun { path: folder.to_owned() });
+        }
+        None => "it is gone",
+    };
+    let file = report.and_then(|report| crate::parse(&report.resolved_file, &origin, &[]).ok());
+    found.left_out.push(match &file {
+        Some(_) => format!("the file `pipeline.toml`: {why}; the report holds a copy"),
+        None => format!("the file `pipeline.toml`, and all that needs it: {why}"),
+    });
+    Ok(file)
+}
+
+/// What the epochs alone say; cures name keys of a file, and there is none.
+fn without_a_file(repeat: &Path) -> Vec<Finding> {
+    let found = during(&recorded::without_a_file(repeat)).into_iter();
+    found.map(|finding| Finding { cures: Vec::new(), ..finding }).collect()
 }
 
 /// The worst first; of equals in the order found, and of one finding its worst.

@@ -93,6 +93,47 @@ pub enum Error {
         /// What the reader said.
         source: toml::de::Error,
     },
+    /// A run that has no results.
+    #[error(
+        "there are no results in `{}`: {why}\n\
+         hint: `doctor examine` says how far it came and what to try", path.display()
+    )]
+    Unfinished {
+        /// The run directory.
+        path: PathBuf,
+        /// What is known of its end.
+        why: String,
+    },
+    /// Validation rows of one fold are test rows of another.
+    #[error(
+        "`{command}` can't choose under cross-validation, where every row is a test row in turn\n\
+         hint: leave `split.folds` out of the file while choosing"
+    )]
+    Folds {
+        /// The command.
+        command: &'static str,
+    },
+    /// A key can't be changed as asked.
+    #[error(
+        "`--key {key}`: {problem}\n\
+         hint: write `KEY` to go back to its default, or `KEY=VALUE`"
+    )]
+    Key {
+        /// What was asked.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The name of a file of the clinic says no finding.
+    #[error(
+        "`{}` is named after no finding\n\
+         hint: `doctor explain` lists them; a file is `<finding>.toml`, `<finding>-<what>.toml` or \
+         `*.healthy.toml`", path.display()
+    )]
+    ClinicName {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no run to show.
     #[error("there is no run at `{}`\nhint: run a pipeline first, or name a run directory", path.display())]
     NoRun {
@@ -140,6 +181,10 @@ impl Error {
             Error::ReadFile { .. }
                 | Error::File(_)
                 | Error::NoRun { .. }
+                | Error::Unfinished { .. }
+                | Error::Folds { .. }
+                | Error::ClinicName { .. }
+                | Error::Key { .. }
                 | Error::NoPipelines { .. }
                 | Error::Train(hourglass_train::Error::Config { .. })
                 | Error::Variants { .. }

@@ -11,7 +11,7 @@ use hourglass_core::{
 use hourglass_data::{ColumnSummary, Provenance, Resolved};
 use hourglass_features::{Bundle, FeatureSet, Sources, extract};
 use hourglass_models::{Autoencoder, build};
-use hourglass_train::{FitOptions, History, Observer, Unobserved, fit};
+use hourglass_train::{FitOptions, History, Observer, OnHopeless, Unobserved, fit};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Slot, read_json, write_json};
@@ -21,6 +21,7 @@ use crate::figures::Figures;
 use crate::judgement::{Asked, Judgement, judge};
 use crate::plan::Kind;
 use crate::run::Runner;
+use crate::watch::DoctorsWatch;
 
 pub(crate) const FACTS_FILE: &str = "data.json";
 pub(crate) const HISTORY_FILE: &str = "history.json";
@@ -274,6 +275,12 @@ pub(crate) fn train(
     pipeline.model.check_range(&pipeline.train.loss, low, high)?;
     let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
     let checkpoint = slot.dir().join(CHECKPOINT_FILE);
+    let doctor = (pipeline.train.on_hopeless == OnHopeless::Stop)
+        .then(|| DoctorsWatch::new(pipeline, slot.dir(), watch.observer, watch.progress));
+    let observer: &dyn Observer = match &doctor {
+        Some(doctor) => doctor,
+        None => watch.observer,
+    };
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
         telemetry: Some(slot.dir().join("telemetry.jsonl")),
@@ -282,7 +289,7 @@ pub(crate) fn train(
         n_watched: N_WATCHED,
         progress: watch.progress,
         interrupt: watch.interrupt,
-        observer: watch.observer,
+        observer,
         shape: Some(&samples.shape),
         ..FitOptions::default()
     };

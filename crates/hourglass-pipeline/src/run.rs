@@ -11,12 +11,14 @@ use hourglass_report::{Report, StageTiming};
 
 use crate::cache::{Cache, Claim, Entry, Slot};
 use crate::config::Pipeline;
+use crate::diagnosis;
 use crate::error::{Doing, Error};
 use crate::plan::{Kind, Plan, Stage};
 use crate::repeat::{self, RepeatResult};
 use crate::run_folder::{self, RunRecord};
 use crate::scores::Scores;
 use crate::summary;
+use crate::unfinished::{self, Failure};
 
 /// What a stage must take to be spoken of.
 const SECONDS_WORTH_A_LINE: f64 = 0.1;
@@ -43,7 +45,21 @@ pub struct RunOutcome {
     pub report: Report,
 }
 
-/// Runs a pipeline. A second run of the same pipeline waits for the first and is then served.
+/// How a run ended that was begun.
+pub(crate) enum Ended {
+    /// With a report.
+    Finished(RunOutcome),
+    /// With an error; its directory holds what there is.
+    Failed {
+        /// The run directory.
+        folder: PathBuf,
+        /// What went wrong.
+        error: Error,
+    },
+}
+
+/// Runs a pipeline. A second run of the same pipeline waits for the first and is then served. A run
+/// that fails in training or later leaves a run directory with what there is.
 ///
 /// # Errors
 /// Whatever a stage says; [`Error::Interrupted`] (and like it) after Ctrl-C. What is finished by
@@ -54,19 +70,46 @@ pub fn run(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<RunOutcome, Error> {
+    match run_in(&options.runs_dir, pipeline, options, progress, interrupt)? {
+        Ended::Finished(outcome) => {
+            run_folder::point_latest(&outcome.folder)?;
+            Ok(outcome)
+        }
+        Ended::Failed { folder, error } => {
+            run_folder::point_latest(&folder)?;
+            let shown = folder.display();
+            progress
+                .say(&format!("`doctor examine {shown}` says how far it came, and what to try"));
+            Err(error)
+        }
+    }
+}
+
+/// The same with the run directory in a folder of its own and the cache where it always is; the
+/// latest run remains what it was.
+pub(crate) fn run_in(
+    home: &Path,
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Ended, Error> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let locations = &options.locations;
     let source =
         hourglass_data::resolve(&pipeline.data, &options.base, locations, progress, interrupt)?;
     let fingerprint = source.fingerprint(pipeline.data_seed())?;
     let plan = Plan::new(pipeline, &fingerprint);
-    std::fs::create_dir_all(&options.runs_dir).doing("create", &options.runs_dir)?;
+    for folder in [&options.runs_dir, home] {
+        std::fs::create_dir_all(folder).doing("create", folder)?;
+    }
     let name = format!("{}-{}", pipeline.name, plan.key().short());
-    let folder = options.runs_dir.join(&name);
+    let folder = home.join(&name);
 
     let cache = Cache::new(&options.runs_dir);
     let waiting = "another run of this pipeline is at work; waiting for it";
     let (_lock, waited) = cache.lock(&format!("run-{name}"), waiting, progress, interrupt)?;
+    unfinished::begin(&folder, pipeline, &plan, &cache, &options.base)?;
     let force = options.force && !waited;
     let mut runner = Runner {
         pipeline,
@@ -83,18 +126,22 @@ pub fn run(
             from_cache: false,
         }],
         n_run: 0,
+        at: None,
     };
     let mut repeats: Vec<RepeatResult> = Vec::with_capacity(pipeline.n_runs());
     for repeat in 0..pipeline.n_runs() {
-        repeats.push(repeat::run(&mut runner, repeat)?);
+        match repeat::run(&mut runner, repeat) {
+            Ok(result) => repeats.push(result),
+            Err(error) if error.is_interrupt() => return Err(error),
+            Err(error) => return failed(folder, runner.at.take(), error),
+        }
     }
     // A run that made nothing new leaves the folder, and the timings of the first run, as they are.
     if runner.n_run == 0
         && let Ok((report, Some(_))) = run_folder::read(&folder)
     {
         progress.say("everything was in the cache");
-        run_folder::point_latest(&options.runs_dir, &name)?;
-        return Ok(RunOutcome { folder, report });
+        return Ok(Ended::Finished(RunOutcome { folder, report }));
     }
     let report_clock = Instant::now();
     let report = summary::report(pipeline, &repeats)?;
@@ -107,17 +154,33 @@ pub fn run(
     });
     let record = RunRecord {
         pipeline,
-        report: &report,
+        report,
         fingerprint: &fingerprint,
         bundles: repeats.iter().map(|repeat| repeat.bundle.as_path()).collect(),
         stages: timings,
         downstream: Scores::new(pipeline, &repeats).timings(),
         started,
-        total_seconds: clock.elapsed().as_secs_f64(),
+        clock,
         base: &options.base,
     };
-    run_folder::write(&options.runs_dir, &name, &record)?;
-    Ok(RunOutcome { folder, report })
+    let report = run_folder::write(&folder, record, |partial| {
+        diagnosis::of_run(partial, options, interrupt)
+    })?;
+    Ok(Ended::Finished(RunOutcome { folder, report }))
+}
+
+/// Leaves what there is of a run that failed; before training there is nothing but the file.
+fn failed(folder: PathBuf, at: Option<(Kind, String)>, error: Error) -> Result<Ended, Error> {
+    match at {
+        Some((kind, stage)) if kind != Kind::Preprocess => {
+            unfinished::fail(&folder, Failure::of(stage, &error))?;
+            Ok(Ended::Failed { folder, error })
+        }
+        _ => {
+            unfinished::drop_begun(&folder)?;
+            Err(error)
+        }
+    }
 }
 
 /// What every stage needs.
@@ -131,6 +194,8 @@ pub(crate) struct Runner<'a> {
     force: bool,
     timings: Vec<StageTiming>,
     n_run: usize,
+    /// The stage at work: its kind and its label.
+    at: Option<(Kind, String)>,
 }
 
 impl<'a> Runner<'a> {
@@ -144,6 +209,7 @@ impl<'a> Runner<'a> {
         if self.interrupt.is_raised() {
             return Err(Error::Interrupted { stage: stage.label.clone() });
         }
+        self.at = Some((stage.kind, stage.label.clone()));
         let claim = self.cache.claim(&stage.inputs, self.force, self.progress, self.interrupt)?;
         let (entry, from_cache) = match claim {
             Claim::Ready(entry) => (entry, true),
@@ -298,6 +364,28 @@ mod tests {
             run(&pipeline, &options(folder.path(), false), &Silent, &interrupt).unwrap_err();
         assert!(error.is_interrupt(), "{error}");
         assert!(!folder.path().join("latest").exists());
+    }
+
+    #[test]
+    fn a_run_that_diverges_leaves_its_file_its_telemetry_and_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = ["train.optimizer={ sgd = { learning_rate = 1e3 } }", "train.epochs=50"];
+        let overrides = overrides.map(str::to_owned);
+        let pipeline = crate::parse(SMALL, "small", &overrides).unwrap();
+        let options = options(folder.path(), false);
+        let again = || run(&pipeline, &options, &Silent, &Interrupt::new()).unwrap_err();
+        let error = again();
+        assert!(error.to_string().contains("the loss became"), "{error}");
+        let latest = folder.path().join("latest");
+        assert!(latest.join("pipeline.toml").exists());
+        let left = unfinished::read(&latest).unwrap();
+        assert!(left.why().starts_with("the run failed in `train, repeat 1`: the loss became"));
+        assert!(left.failure.unwrap().not_finite.is_some());
+        let error = read_run(&latest).unwrap_err().to_string();
+        assert!(error.contains("there are no results in"), "{error}");
+        // Trying again is no success, and finds the directory that it left.
+        again();
+        assert!(unfinished::read(&latest).unwrap().failure.is_some());
     }
 
     #[test]

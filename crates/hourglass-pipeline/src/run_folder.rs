@@ -5,16 +5,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hourglass_report::{DownstreamTiming, Report, StageTiming, Timings, to_markdown};
+use hourglass_report::{Diagnosis, DownstreamTiming, Report, StageTiming, Timings, to_markdown};
 use serde_json::json;
 
 use crate::cache::{read_json, replace_dir, write_json};
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
+use crate::unfinished;
 
-const REPORT_FILE: &str = "report.json";
+pub(crate) const REPORT_FILE: &str = "report.json";
 const TIMINGS_FILE: &str = "timings.json";
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 /// The pipeline file with every default filled in.
@@ -25,7 +26,7 @@ pub(crate) const BASE_KEY: &str = "base";
 /// What a run directory is made from.
 pub(crate) struct RunRecord<'a> {
     pub(crate) pipeline: &'a Pipeline,
-    pub(crate) report: &'a Report,
+    pub(crate) report: Report,
     /// Hash of the source data.
     pub(crate) fingerprint: &'a str,
     /// Folder of each repeat's bundle in the cache.
@@ -33,57 +34,84 @@ pub(crate) struct RunRecord<'a> {
     pub(crate) stages: Vec<StageTiming>,
     pub(crate) downstream: Vec<DownstreamTiming>,
     pub(crate) started: SystemTime,
-    pub(crate) total_seconds: f64,
+    pub(crate) clock: Instant,
     /// Folder that paths in the pipeline file are relative to.
     pub(crate) base: &'a Path,
 }
 
-/// Writes the run directory `name`, replaces an older one, and points `latest` to it.
-pub(crate) fn write(runs_dir: &Path, name: &str, record: &RunRecord<'_>) -> Result<(), Error> {
-    let partial = runs_dir.join(format!(".{name}-partial"));
+/// Writes the run directory `folder` and replaces an older one. `examine` looks at what lies there
+/// before the report is written, and what it finds goes into the report, which is returned.
+pub(crate) fn write(
+    folder: &Path,
+    mut record: RunRecord<'_>,
+    examine: impl FnOnce(&Path) -> Result<Diagnosis, Error>,
+) -> Result<Report, Error> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let partial = folder.with_file_name(format!(".{name}-partial"));
     if partial.exists() {
         fs::remove_dir_all(&partial).doing("remove", &partial)?;
     }
     fs::create_dir_all(&partial).doing("create", &partial)?;
-    let filled = fill(&partial, record);
+    let filled = fill(&partial, &mut record, examine);
     if filled.is_err() {
         // What was wrong is said already; a folder that stays behind is only untidy.
         drop(fs::remove_dir_all(&partial));
     }
     filled?;
-    replace_dir(&partial, &runs_dir.join(name))?;
-    point_latest(runs_dir, name)
+    replace_dir(&partial, folder)?;
+    Ok(record.report)
 }
 
-fn fill(folder: &Path, record: &RunRecord<'_>) -> Result<(), Error> {
-    let RunRecord { pipeline, report, .. } = record;
-    let timings = timings(record);
-    write_json(&folder.join(REPORT_FILE), report)?;
-    write_json(&folder.join(TIMINGS_FILE), &timings)?;
-    write_json(&folder.join(MANIFEST_FILE), &manifest(record, &timings))?;
+fn fill(
+    folder: &Path,
+    record: &mut RunRecord<'_>,
+    examine: impl FnOnce(&Path) -> Result<Diagnosis, Error>,
+) -> Result<(), Error> {
     let text = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).doing("write", &path)
     };
-    text(RESOLVED_FILE, pipeline.resolved())?;
-    text("report.md", to_markdown(report, Some(&timings)))?;
-    text("report.html", hourglass_report::to_html(report, Some(&timings))?)?;
+    // All that an examination reads of a run comes before it.
+    text(RESOLVED_FILE, record.pipeline.resolved())?;
+    write_json(&folder.join(REPORT_FILE), &record.report)?;
+    write_json(&folder.join(MANIFEST_FILE), &manifest(record, &timings(record)))?;
     for (repeat, bundle) in record.bundles.iter().enumerate() {
-        copy_files(bundle, &folder.join(format!("repeat-{}", repeat + 1)))?;
+        copy_files(bundle, &folder.join(repeat_name(repeat)))?;
     }
-    Ok(())
+    let clock = Instant::now();
+    record.report.diagnosis = Some(examine(folder)?);
+    record.stages.push(StageTiming {
+        repeat: None,
+        stage: "examine".to_owned(),
+        seconds: clock.elapsed().as_secs_f64(),
+        from_cache: false,
+    });
+    let timings = timings(record);
+    let report = &record.report;
+    write_json(&folder.join(REPORT_FILE), report)?;
+    write_json(&folder.join(TIMINGS_FILE), &timings)?;
+    write_json(&folder.join(MANIFEST_FILE), &manifest(record, &timings))?;
+    text("report.md", to_markdown(report, Some(&timings)))?;
+    text("report.html", hourglass_report::to_html(report, Some(&timings))?)
 }
 
-/// Points `runs/latest` to a run; the old link is replaced in one step.
-pub(crate) fn point_latest(runs_dir: &Path, name: &str) -> Result<(), Error> {
-    let (link, new) = (runs_dir.join("latest"), runs_dir.join(format!(".latest-{name}")));
+/// Folder of a repeat's bundle in a run directory.
+pub(crate) fn repeat_name(repeat: usize) -> String {
+    format!("repeat-{}", repeat + 1)
+}
+
+/// Points the link `latest` beside a run directory to it; the old link is replaced in one step.
+pub(crate) fn point_latest(folder: &Path) -> Result<(), Error> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let link = folder.with_file_name("latest");
+    let new = folder.with_file_name(format!(".latest-{name}"));
     if new.symlink_metadata().is_ok() {
         fs::remove_file(&new).doing("remove", &new)?;
     }
     #[cfg(unix)]
-    std::os::unix::fs::symlink(name, &new).doing("create", &new)?;
+    std::os::unix::fs::symlink(&name, &new).doing("create", &new)?;
     #[cfg(windows)]
-    std::os::windows::fs::symlink_dir(name, &new).doing("create", &new)?;
+    std::os::windows::fs::symlink_dir(&name, &new).doing("create", &new)?;
     fs::rename(&new, &link).doing("replace", &link)
 }
 
@@ -91,13 +119,17 @@ pub(crate) fn point_latest(runs_dir: &Path, name: &str) -> Result<(), Error> {
 pub(crate) fn read(folder: &Path) -> Result<(Report, Option<Timings>), Error> {
     let path = folder.join(REPORT_FILE);
     if !path.exists() {
-        return Err(Error::NoRun { path: folder.to_owned() });
+        let path = folder.to_owned();
+        return Err(match unfinished::read(folder) {
+            Some(unfinished) => Error::Unfinished { path, why: unfinished.why() },
+            None => Error::NoRun { path },
+        });
     }
     Ok((read_json(&path)?, read_json(&folder.join(TIMINGS_FILE)).ok()))
 }
 
 /// Copies a folder; files as links where the file system has them, which takes no room.
-fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
     fs::create_dir_all(to).doing("create", to)?;
     for item in fs::read_dir(from).doing("read", from)? {
         let source = item.doing("read", from)?.path();
@@ -118,7 +150,7 @@ fn timings(record: &RunRecord<'_>) -> Timings {
         schema_version: hourglass_report::SCHEMA_VERSION,
         started: rfc3339(seconds(record.started)),
         finished: rfc3339(seconds(SystemTime::now())),
-        total_seconds: record.total_seconds,
+        total_seconds: record.clock.elapsed().as_secs_f64(),
         peak_memory_mib: crate::memory::peak_rss_bytes().map(|bytes| bytes as f64 / 1048576.0),
         threads: threads(),
         machine: machine(),
@@ -128,7 +160,7 @@ fn timings(record: &RunRecord<'_>) -> Timings {
 }
 
 fn manifest(record: &RunRecord<'_>, timings: &Timings) -> serde_json::Value {
-    let report = record.report;
+    let report = &record.report;
     json!({
         "name": report.name,
         "seed": report.seed,
@@ -142,6 +174,11 @@ fn manifest(record: &RunRecord<'_>, timings: &Timings) -> serde_json::Value {
         "started": timings.started,
         "finished": timings.finished,
     })
+}
+
+/// What a manifest says of a run that isn't finished.
+pub(crate) fn first_manifest(base: &Path) -> serde_json::Value {
+    json!({ BASE_KEY: fs::canonicalize(base_or_here(base)).ok() })
 }
 
 /// The empty path is the current folder, which the system calls `.`.

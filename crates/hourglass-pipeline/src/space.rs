@@ -15,7 +15,7 @@ use crate::search::SearchConfig;
 
 /// Tables and keys that a sweep can't vary, since trials could not be compared then, or since they
 /// say what a sweep is.
-const FIXED: [&str; 11] = [
+pub(crate) const FIXED: [&str; 11] = [
     "name",
     "seed",
     "repeats",

@@ -21,6 +21,7 @@ use ndarray::Array2;
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
 use crate::run::{RunOptions, RunOutcome};
+use crate::side_by_side::Prefixed;
 
 /// What the quick setting does to a pipeline: repeats and epochs at most.
 const QUICK_REPEATS: usize = 2;
@@ -188,21 +189,6 @@ fn load_all(dir: &Path, options: &SuiteOptions) -> Result<Vec<(String, Pipeline)
     all.map(|(path, variant)| load(path, variant)).collect()
 }
 
-/// Passes on lines with the name of their pipeline; bars of several at once would be a jumble.
-struct Prefixed<'a> {
-    name: &'a str,
-    inner: &'a dyn Progress,
-}
-
-impl Progress for Prefixed<'_> {
-    fn begin(&self, _what: &str, _total: Option<u64>) {}
-    fn advance(&self, _done: u64, _detail: &str) {}
-    fn end(&self, _summary: &str) {}
-    fn say(&self, line: &str) {
-        self.inner.say(&format!("{}: {line}", self.name));
-    }
-}
-
 fn write(folder: &Path, report: &SuiteReport, costs: &SuiteCosts) -> Result<(), Error> {
     std::fs::create_dir_all(folder).doing("create", folder)?;
     let text = |name: &str, text: String| {
@@ -277,9 +263,16 @@ fn entry(file: &str, run: String, report: &Report) -> SuiteEntry {
         repeats: report.repeats,
         metric: report.metric.clone(),
         verdict: report.verdict.clone(),
-        findings: Vec::new(),
+        findings: findings(report),
         results: results.map(row).collect(),
     }
+}
+
+/// What the doctor found, one sentence each; notes explain no result.
+fn findings(report: &Report) -> Vec<String> {
+    let found = report.diagnosis.iter().flat_map(|diagnosis| &diagnosis.findings);
+    let matters = found.filter(|finding| finding.severity > report::Severity::Note);
+    matters.map(report::Finding::line).collect()
 }
 
 fn row(row: &report::ResultRow) -> SuiteRow {

@@ -58,6 +58,8 @@ pub(crate) fn report(pipeline: &Pipeline, repeats: &[RepeatResult]) -> Result<Re
         training: repeats.iter().enumerate().map(training).collect(),
         reconstruction: Some(reconstruction(repeats)),
         latent_map: first.figures.latent_map.clone(),
+        // Filled in once the run directory can be examined.
+        diagnosis: None,
         resolved_file: without_threads(pipeline),
         versions: BTreeMap::from([("hourglass".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
     })

@@ -9,13 +9,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hourglass_core::{Interrupt, Matrix, Part, Partition, Progress, Samples, Seed, Targets};
+use hourglass_core::{
+    ColumnMoments, Interrupt, Matrix, Part, Partition, Progress, Samples, Seed, Targets,
+};
 use hourglass_data::Resolved;
 use hourglass_downstream::ClassPredictions;
-use hourglass_features::Bundle;
+use hourglass_features::{Bundle, FeatureSet, squared_error};
 use hourglass_models::Autoencoder;
-use hourglass_train::{Answer, EpochRecord, History, Observer, Stopped};
-use ndarray::Axis;
+use hourglass_train::{Answer, EpochRecord, History, Observer, Stopped, Unobserved};
+use ndarray::{Array1, Axis};
 use rand::seq::SliceRandom;
 
 use crate::cache::{Cache, Claim, read_json};
@@ -24,6 +26,7 @@ use crate::error::Error;
 use crate::figures::reconstruction_error;
 use crate::judgement::{Asked, judge};
 use crate::key::Key;
+use crate::measures::Measures;
 use crate::objective::Objective;
 use crate::plan::{Kind, Plan, Stage};
 use crate::repeat::{self, HISTORY_FILE, Prepared, Rows, Watch};
@@ -166,6 +169,52 @@ impl TrialRoom {
         Ok(TrialOutcome { values, work_seconds })
     }
 
+    /// What a pipeline measures on the validation rows of each repeat.
+    ///
+    /// # Errors
+    /// An interrupt, after which the same call goes on; whatever training and judging say.
+    pub(crate) fn measure(
+        &self,
+        pipeline: &Pipeline,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Measures, Error> {
+        let plan = Plan::new(pipeline, &self.fingerprint);
+        let mut found: Option<Measures> = None;
+        for repeat in 0..pipeline.repeats {
+            let stage = |kind| {
+                plan.stage(kind, Some(repeat)).expect("the plan holds every stage of every repeat")
+            };
+            let seed = pipeline.repeat_seed(repeat);
+            let rows = self.rows(pipeline, stage(Kind::Preprocess), repeat, interrupt)?;
+            let watch = Watch { progress, interrupt, observer: &Unobserved };
+            let trained = self.trained(pipeline, stage(Kind::Train), &rows, seed, &watch)?;
+            let measured = Measured {
+                pipeline,
+                rows: &rows,
+                trained: trained.model.as_ref(),
+                history: &trained.history,
+                seed,
+                interrupt,
+                progress,
+            };
+            let partition = rows.samples.partition;
+            let measures = found.get_or_insert_with(|| Measures {
+                metric: pipeline.downstream.metric_for(rows.facts.task),
+                scores: Vec::new(),
+                raw_scores: Vec::new(),
+                reconstruction: Vec::new(),
+                n_train: partition.n_train,
+                n_validation: partition.n_validation,
+            });
+            measures.scores.push(measured.downstream()?);
+            let raw = measured.features_of(FeatureSet::Raw)?;
+            measures.raw_scores.push(measured.judged(&raw)?);
+            measures.reconstruction.push(measured.share_of_mean_error()?);
+        }
+        Ok(found.expect("a pipeline has a repeat or more"))
+    }
+
     /// The rows of a repeat, prepared once for all trials that prepare them alike.
     fn rows(
         &self,
@@ -285,13 +334,32 @@ impl Measured<'_> {
     fn features(&self) -> Result<Matrix, Error> {
         let sets = &self.pipeline.downstream.compare;
         let set = sets.iter().copied().find(|set| set.needs_training());
-        let set = set.unwrap_or(hourglass_features::FeatureSet::Autoencoder);
+        self.features_of(set.unwrap_or(FeatureSet::Autoencoder))
+    }
+
+    fn features_of(&self, set: FeatureSet) -> Result<Matrix, Error> {
         repeat::features_of(set, self.rows, self.pipeline, self.seed, self.trained)
+    }
+
+    /// Squared error of the validation rows over that of putting the mean of the training rows:
+    /// without a unit, so that it can be compared whatever is done to the columns.
+    fn share_of_mean_error(&self) -> Result<f64, Error> {
+        let samples = &self.rows.samples;
+        let rows = samples.part(Part::Validation);
+        let mean: Array1<f32> =
+            ColumnMoments::of(samples.part(Part::Train)).mean.iter().map(|&m| m as f32).collect();
+        let output = mean.broadcast(rows.dim()).expect("one mean a column");
+        let error = reconstruction_error(self.trained, rows, self.pipeline.train.batch_size)?;
+        Ok(error / squared_error(rows, output))
+    }
+
+    fn downstream(&self) -> Result<f64, Error> {
+        self.judged(&self.features()?)
     }
 
     /// Score of the first model on the validation rows. It is fitted on training rows alone: what
     /// it chooses for itself, it chooses on a part of them, since validation judges here.
-    fn downstream(&self) -> Result<f64, Error> {
+    fn judged(&self, features: &Matrix) -> Result<f64, Error> {
         let failed = |source| Error::downstream("downstream validation", source);
         let samples = &self.rows.samples;
         let partition = samples.partition;
@@ -314,7 +382,7 @@ impl Measured<'_> {
             shape: samples.shape.clone(),
             feature_names: Vec::new(),
         };
-        let features = self.features()?.select(Axis(0), &order);
+        let features = features.select(Axis(0), &order);
         let fraction = settings.label_fraction.iter().copied().fold(0.0, f64::max);
         let asked = Asked { estimator: &settings.models[0], settings, fraction, seed };
         let said =

@@ -15,6 +15,7 @@ mod rates;
 mod scale;
 mod scatter;
 mod shares;
+mod spark;
 mod tracks;
 
 pub(crate) use bars::Bars;
@@ -30,6 +31,7 @@ pub(crate) use rates::Rates;
 pub(crate) use scale::Dimension;
 pub(crate) use scatter::{Scatter, colour};
 pub(crate) use shares::Shares;
+pub(crate) use spark::Spark;
 pub(crate) use tracks::{Track, Tracks};
 
 /// Number of class colours that the page's style sheet defines.
@@ -57,6 +59,8 @@ pub(crate) enum Figure {
     Plot(Plot),
     /// Trials over all dimensions.
     Parallel(Parallel),
+    /// A few values in a row, without axes.
+    Spark(Spark),
     /// Shares.
     Bars(Bars),
     /// A value over two parameters.
@@ -79,6 +83,7 @@ impl Figure {
             Figure::Shares(shares) => shares.svg(),
             Figure::Plot(plot) => plot.svg(),
             Figure::Parallel(parallel) => parallel.svg(),
+            Figure::Spark(spark) => spark.svg(),
             Figure::Bars(bars) => bars.svg(),
             Figure::Contour(contour) => contour.svg(),
             Figure::Tracks(tracks) => tracks.svg(),

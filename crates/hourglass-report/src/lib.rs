@@ -2,6 +2,7 @@
 //!
 //! It reads finished numbers: it trains nothing, tests nothing and opens no file.
 
+mod diagnosis;
 mod error;
 mod model;
 mod timings;
@@ -27,6 +28,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use diagnosis::{Cure, Diagnosis, Evidence, Finding, Severity};
 pub use error::ReportError;
 pub use markdown::to_markdown;
 pub use model::{

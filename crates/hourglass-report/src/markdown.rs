@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::diagnosis::{Diagnosis, Finding};
 use crate::metric_table::MetricTable;
 use crate::model::{DataSummary, Reconstruction, Report, TrainingRun};
 use crate::table::{Cell, ResultTable};
@@ -18,6 +19,9 @@ pub fn to_markdown(report: &Report, timings: Option<&Timings>) -> String {
     page.paragraph(&format!("**{}**", escaped(&report.verdict.sentence)));
     page.list(&report.verdict.notes);
     results(&mut page, report);
+    if let Some(found) = &report.diagnosis {
+        diagnosis(&mut page, found);
+    }
     data(&mut page, &report.data);
     model(&mut page, report);
     if let Some(reconstruction) = &report.reconstruction {
@@ -127,6 +131,30 @@ fn result_cell(cell: &Cell) -> String {
         None => String::new(),
     };
     format!("{value}{interval} {} {}", cell.sign, cell.word).trim_end().into()
+}
+
+/// What the doctor found: a list, since each finding is a sentence with what belongs to it.
+fn diagnosis(page: &mut Page, found: &Diagnosis) {
+    page.paragraph("## Diagnosis");
+    let mut lines: Vec<String> = found.findings.iter().map(finding).collect();
+    if lines.is_empty() {
+        lines.push("- Nothing was found.".into());
+    }
+    lines.extend(found.left_out.iter().map(|what| format!("- Not looked at: {}", escaped(what))));
+    page.paragraph(&lines.join("\n"));
+}
+
+fn finding(finding: &Finding) -> String {
+    let (severity, id) = (words::capital(finding.severity.name()), escaped(&finding.id));
+    let mut text = format!("- **{severity}, {id}**: {}.", escaped(&finding.sentence));
+    for evidence in &finding.evidence {
+        let _ = write!(text, "\n  - {}", escaped(&words::evidence(evidence)));
+    }
+    for cure in &finding.cures {
+        let changes: Vec<String> = cure.changes.iter().map(|line| format!("`{line}`")).collect();
+        let _ = write!(text, "\n  - Try {}: {}.", changes.join(", "), escaped(&cure.because));
+    }
+    text
 }
 
 fn data(page: &mut Page, data: &DataSummary) {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use hourglass_core::{Partition, SampleShape, Task};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::diagnosis::Diagnosis;
 use crate::verdict::Verdict;
 
 /// The version of the JSON layout that this crate writes and reads.
@@ -73,6 +74,9 @@ pub struct Report {
     pub reconstruction: Option<Reconstruction>,
     /// Where the samples lie in the latent space.
     pub latent_map: Option<LatentMap>,
+    /// What the doctor found; `None` where it didn't look, as in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
     /// The pipeline file with every default filled in, as TOML.
     pub resolved_file: String,
     /// Version of each program part that can change a number: name to version.
@@ -440,11 +444,11 @@ pub fn rounded(values: &[f32]) -> Vec<f32> {
 }
 
 /// JSON has no NaN; serde_json writes `null` for it, and this reads it back.
-fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-fn nan_from_null_each<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub(crate) fn nan_from_null_each<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de> + From<f32>,

@@ -14,7 +14,9 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
+use crate::diagnosis::{Diagnosis, Finding};
 use crate::error::ReportError;
+use crate::figure::{Figure, Spark};
 use crate::metric_table::MetricTable;
 use crate::model::Report;
 use crate::table::ResultTable;
@@ -57,6 +59,7 @@ pub fn to_html(report: &Report, timings: Option<&Timings>) -> Result<String, Rep
         method => Serde(&report.method),
         forest => plots::forest(report),
         chosen => Serde(chosen(report)),
+        diagnosis => Serde(report.diagnosis.as_ref().map(diagnosis)),
         model_facts => Serde(report.model.facts()),
         runs => Serde(runs(report)),
         curves => Serde(plots::curves(report)),
@@ -132,6 +135,40 @@ fn summary(report: &Report) -> String {
         words::counted(report.repeats, "repeat"),
         report.seed,
     )
+}
+
+#[derive(Serialize)]
+struct DiagnosisView<'a> {
+    findings: Vec<FindingView<'a>>,
+    left_out: &'a [String],
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    id: &'a str,
+    title: &'a str,
+    severity: &'static str,
+    sentence: &'a str,
+    evidence: Vec<String>,
+    plot: Option<String>,
+    /// Lines of the file, and why.
+    cures: Vec<(&'a [String], &'a str)>,
+}
+
+fn diagnosis(found: &Diagnosis) -> DiagnosisView<'_> {
+    let plot = |finding: &Finding| {
+        Figure::Spark(Spark { label: finding.title.clone(), values: finding.curve.clone() }).svg()
+    };
+    let findings = found.findings.iter().map(|finding| FindingView {
+        id: &finding.id,
+        title: &finding.title,
+        severity: finding.severity.name(),
+        sentence: &finding.sentence,
+        evidence: finding.evidence.iter().map(words::evidence).collect(),
+        plot: plot(finding),
+        cures: finding.cures.iter().map(|cure| (&*cure.changes, &*cure.because)).collect(),
+    });
+    DiagnosisView { findings: findings.collect(), left_out: &found.left_out }
 }
 
 #[derive(Serialize)]

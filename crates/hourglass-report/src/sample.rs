@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hourglass_core::{Partition, SampleShape, Task};
 
+use crate::diagnosis::{Cure, Diagnosis, Evidence, Finding, Severity};
 use crate::model::*;
 use crate::verdict::verdict;
 use crate::{DownstreamTiming, StageTiming, Timings};
@@ -122,9 +123,29 @@ pub(crate) fn report() -> Report {
             classes: vec![0, 1, 1],
             explained_variance: None,
         }),
+        diagnosis: Some(diagnosis()),
         resolved_file: "name = \"small\"\n".into(),
         versions: BTreeMap::from([("hourglass".into(), "0.1.0".into())]),
     }
+}
+
+fn diagnosis() -> Diagnosis {
+    let plateau = Finding {
+        id: "plateau".into(),
+        title: "nothing falls any more".into(),
+        severity: Severity::Warning,
+        sentence: "the loss stands at <b>".into(),
+        evidence: vec![
+            Evidence { what: "idle epochs".into(), value: 12.0, limit: Some(10.0) },
+            Evidence { what: "rate".into(), value: 1e-3, limit: None },
+        ],
+        curve: vec![1.0, 0.5, 0.25, 0.25],
+        cures: vec![Cure {
+            changes: vec!["train.early_stopping = { patience = 5 }".into()],
+            because: "the time can be saved".into(),
+        }],
+    };
+    Diagnosis { findings: vec![plateau], left_out: vec!["the spectrum: no image".into()] }
 }
 
 fn epoch_row(epoch: usize, loss: f64) -> EpochRow {

@@ -51,6 +51,31 @@ fn missing_numbers_come_back_as_missing() {
 }
 
 #[test]
+fn a_report_without_a_diagnosis_still_opens() {
+    let mut before = report();
+    before.diagnosis = None;
+    before.latent_map = None;
+    before.per_class.clear();
+    let text = before.to_json().unwrap();
+    assert!(!text.contains("diagnosis"));
+    assert_eq!(Report::from_json(&text).unwrap(), before);
+    assert!(!to_markdown(&before, None).contains("Diagnosis"));
+    assert!(!html(&before).contains("<h2>Diagnosis</h2>"));
+}
+
+#[test]
+fn a_missing_figure_of_a_finding_comes_back_as_missing() {
+    let mut before = report();
+    let finding = &mut before.diagnosis.as_mut().unwrap().findings[0];
+    finding.curve[1] = f64::NAN;
+    finding.evidence[0].value = f64::INFINITY;
+    let after = Report::from_json(&before.to_json().unwrap()).unwrap();
+    let finding = &after.diagnosis.as_ref().unwrap().findings[0];
+    assert!(finding.curve[1].is_nan() && finding.evidence[0].value.is_nan());
+    assert!(html(&after).contains("class=\"warning\""));
+}
+
+#[test]
 fn another_layout_is_refused() {
     let text =
         report().to_json().unwrap().replace("\"schema_version\": 2", "\"schema_version\": 9");
@@ -123,6 +148,14 @@ fn markdown_is_complete() {
         | raw | k nearest neighbours | 0.9700 | – | 7,850 |  |
         | autoencoder | logistic regression | 0.9829 | – | 7,850 |  |
         | autoencoder | k nearest neighbours | 0.9600 | – | 7,850 |  |
+
+        ## Diagnosis
+
+        - **Warning, plateau**: the loss stands at &lt;b>.
+          - idle epochs: 12.00 (limit 10)
+          - rate: 0.001000
+          - Try `train.early_stopping = { patience = 5 }`: the time can be saved.
+        - Not looked at: the spectrum: no image
 
         ## Data
 

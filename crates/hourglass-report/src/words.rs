@@ -2,6 +2,7 @@
 //!
 //! Every rendering words a number through this file, so that page, Markdown and terminal agree.
 
+use crate::diagnosis::Evidence;
 use crate::model::{AUTOENCODER, Mark, Metric, PCA, RANDOM_ENCODER, RAW, RAW_AND_AUTOENCODER};
 
 /// Stands where there is no number.
@@ -50,6 +51,12 @@ pub(crate) fn capital(text: &str) -> String {
     }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A figure of a finding with its limit.
+pub(crate) fn evidence(evidence: &Evidence) -> String {
+    let limit = evidence.limit.map_or_else(String::new, |l| format!(" (limit {})", trimmed(l)));
+    format!("{}: {}{limit}", evidence.what, significant(evidence.value))
 }
 
 /// The word of a mark.

@@ -4,7 +4,7 @@ use hourglass_nn::{DeviceChoice, Loss, OptimizerConfig, ScheduleConfig, Warmup, 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, OnDivergence, Result};
+use crate::{Error, OnDivergence, OnHopeless, Result};
 
 /// How a model is trained.
 ///
@@ -29,6 +29,7 @@ use crate::{Error, OnDivergence, Result};
 /// | `max_steps` | none | steps after which training ends | `1..` |
 /// | `max_seconds` | none | time after which training ends | above 0 |
 /// | `on_divergence` | `stop` | what happens when a loss is no number | |
+/// | `on_hopeless` | `go_on` | what happens to a training that the doctor gives up | |
 /// | `tensorboard` | `false` | whether event files are written | |
 /// | `device` | `cpu` | `auto`, `cpu`, `cuda:0` or `metal`; only `cpu` gives the same bits anywhere | |
 ///
@@ -107,6 +108,10 @@ pub struct TrainConfig {
     /// What is done when a loss is no finite number any more. Default: `stop`.
     #[serde(default)]
     pub on_divergence: OnDivergence,
+    /// What is done about a training that the doctor finds hopeless while it runs: whose losses are
+    /// no numbers, or whose loss rises again and again. Default: `go_on`.
+    #[serde(default, skip_serializing_if = "OnHopeless::goes_on")]
+    pub on_hopeless: OnHopeless,
     /// Whether event files for TensorBoard are written beside the telemetry. Default: `false`.
     #[serde(default)]
     pub tensorboard: bool,
@@ -169,6 +174,7 @@ impl TrainConfig {
             max_steps: None,
             max_seconds: None,
             on_divergence: OnDivergence::Stop,
+            on_hopeless: OnHopeless::GoOn,
             tensorboard: false,
             device: DeviceChoice::Cpu,
         }

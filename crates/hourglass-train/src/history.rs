@@ -30,6 +30,8 @@ pub enum Stopped {
     EarlyStopping,
     /// An observer found that it isn't worth going on.
     Pruned,
+    /// The doctor found it hopeless.
+    Hopeless,
     /// The time was up.
     TimeLimit,
     /// The steps were up.
@@ -88,6 +90,7 @@ impl History {
                 format!("the validation loss stopped falling after epoch {best}")
             }
             Some(Stopped::Pruned) => format!("given up after {n} epochs as not worth going on"),
+            Some(Stopped::Hopeless) => format!("given up by the doctor after {n} epochs"),
             Some(Stopped::TimeLimit) => format!("the time limit was reached in epoch {n}"),
             Some(Stopped::StepLimit) => format!("the step limit was reached in epoch {n}"),
             Some(Stopped::Finished) | None => format!("all {n} epochs done"),

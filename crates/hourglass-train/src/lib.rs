@@ -31,6 +31,7 @@ mod config;
 mod divergence;
 mod error;
 mod history;
+mod hopeless;
 mod observer;
 mod range_test;
 
@@ -44,6 +45,7 @@ pub use divergence::OnDivergence;
 pub use error::Error;
 pub use fit::{FitOptions, fit};
 pub use history::{EpochRecord, History, Rollback, Snapshot, Stopped};
+pub use hopeless::OnHopeless;
 pub use observer::{Answer, Observer, StepRecord, Unobserved};
 pub use range_test::{RatePoint, RateRange, RateTest, range_test};
 pub use telemetry::{EpochTelemetry, LatentTelemetry, LayerTelemetry, ParameterTelemetry};

@@ -105,6 +105,24 @@ pub enum PipelineCommand {
         #[arg(long, value_enum, default_value = "text")]
         format: GraphFormat,
     },
+    /// What each key is worth: one at a time goes back to its default, with the same seeds, measured
+    /// on validation rows
+    Ablate {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Change this key alone: KEY for its default, or KEY=VALUE [default: every key that the
+        /// file sets away from its default]
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
+        /// Runs at a time, a thread each; with 1, on all threads
+        #[arg(long, value_name = "N", default_value = "1", value_parser = parse_jobs)]
+        jobs: usize,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        format: TableFormat,
+    },
     /// Find a learning rate: a few steps at rising rates, the losses as a page, a suggestion
     Lr {
         #[command(flatten)]
@@ -162,6 +180,63 @@ pub enum DoctorCommand {
         /// Print JSON, and nothing else, on standard output
         #[arg(long)]
         json: bool,
+    },
+    /// Try the cures of what is found, one at a time, and keep what helps on validation rows; the
+    /// cured file lies beside the run
+    Treat {
+        /// Pipeline file or run directory [default: the latest run]
+        #[arg(value_name = "RUN|FILE")]
+        path: Option<PathBuf>,
+        /// Override a value, as in --set train.epochs=5
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+        /// Cures to try at most
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        trials: usize,
+        /// Minutes after which no cure is begun [default: no limit]
+        #[arg(long, value_name = "M")]
+        minutes: Option<f64>,
+        /// Treat this finding alone
+        #[arg(long, value_name = "ID")]
+        only: Option<String>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Examine the doctor: files made sick, and healthy twins; what it misses, and false alarms
+    Clinic {
+        /// Folder of `FINDING.toml`, `FINDING-what.toml` and `*.healthy.toml`
+        #[arg(value_name = "DIR", default_value = "pipelines/clinic")]
+        dir: PathBuf,
+        /// Seeds of each file
+        #[arg(long, value_name = "N", default_value = "3", value_parser = parse_threads)]
+        seeds: usize,
+        /// Only files whose name begins so
+        #[arg(long, value_name = "NAME", default_value = "")]
+        only: String,
+        /// Also run the files of a folder that must be healthy
+        #[arg(long, value_name = "DIR")]
+        healthy: Option<PathBuf>,
+        /// Also try the cures of each sick file
+        #[arg(long)]
+        treat: bool,
+        /// Cures to try at most, of each file
+        #[arg(long, value_name = "N", default_value_t = 4, requires = "treat")]
+        trials: usize,
+        /// Runs at a time, a thread each [default: one a core]
+        #[arg(long, value_name = "N", value_parser = parse_jobs)]
+        jobs: Option<usize>,
+        /// Override a value of every file, as in --set repeats=1
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        overrides: Vec<String>,
+        /// Never open a network connection
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        format: TableFormat,
     },
     /// What a finding means, how it is measured and what helps
     Explain {

@@ -1,11 +1,13 @@
-//! `pipeline run | check | explain | graph | lr | reference | schema`.
+//! `pipeline run | check | explain | graph | ablate | lr | reference | schema`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hourglass_core::{Interrupt, Progress};
 use hourglass_data::{ColumnSummary, Locations};
-use hourglass_pipeline::{Pipeline, RateRange, RunOptions};
+use hourglass_pipeline::{
+    AblateOptions, Ablation, Estimated, Pipeline, RateRange, RunOptions, Worth,
+};
 use hourglass_report::RateReport;
 
 use crate::args::{
@@ -43,6 +45,7 @@ fn file_of(command: &PipelineCommand) -> Option<&PipelineFile> {
         | PipelineCommand::Check { file }
         | PipelineCommand::Explain { file, .. }
         | PipelineCommand::Graph { file, .. }
+        | PipelineCommand::Ablate { file, .. }
         | PipelineCommand::Lr { file, .. } => Some(file),
         PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => None,
     }
@@ -96,6 +99,18 @@ pub fn run(
             };
             print(&hourglass_pipeline::graph(pipeline, format))?;
         }
+        PipelineCommand::Ablate { file, keys, jobs, offline, format } => {
+            let run = RunOptions {
+                base: base.clone(),
+                locations: locations(*offline),
+                runs_dir: global.runs_dir.clone(),
+                force: false,
+            };
+            let options = AblateOptions { run, keys: keys.clone(), jobs: *jobs };
+            let (path, overrides) = (&file.path, &file.overrides);
+            let found = hourglass_pipeline::ablate(path, overrides, &options, progress, interrupt)?;
+            print(&ablation_text(&found, *format)?)?;
+        }
         PipelineCommand::Lr { from, to, steps, page, offline, json, .. } => {
             let options = RunOptions {
                 base: base.clone(),
@@ -120,6 +135,91 @@ pub fn run(
         PipelineCommand::Schema { .. } | PipelineCommand::Reference { .. } => {}
     }
     Ok(())
+}
+
+/// What the keys are worth, those that help the score most first.
+fn ablation_text(found: &Ablation, format: TableFormat) -> Result<String> {
+    if format.json {
+        return Ok(serde_json::to_string_pretty(found)? + "\n");
+    }
+    let mut table = Table::new([
+        "key",
+        "in the file",
+        "without",
+        "score without",
+        "worth",
+        "worth interval",
+        "error without",
+        "error worth",
+        "error interval",
+    ]);
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let mean = |estimated: &Estimated| figure(estimated.mean);
+    let mut changes: Vec<_> = found.changes.iter().collect();
+    let worth = |outcome: &Worth| match outcome {
+        Worth::Measured { score_worth, .. } => score_worth.mean,
+        Worth::Failed { .. } => f64::INFINITY,
+    };
+    changes.sort_by(|a, b| worth(&b.outcome).total_cmp(&worth(&a.outcome)));
+    for change in changes {
+        let mut row = vec![change.key.clone(), text(&change.was), text(&change.is)];
+        match &change.outcome {
+            Worth::Measured { score, score_worth, reconstruction, reconstruction_worth } => {
+                row.extend([
+                    mean(score),
+                    signed(score_worth.mean),
+                    interval(score_worth),
+                    mean(reconstruction),
+                    signed(reconstruction_worth.mean),
+                    interval(reconstruction_worth),
+                ]);
+            }
+            Worth::Failed { error } => {
+                let first = error.lines().next().unwrap_or_default();
+                row.push(format!("failed: {first}"));
+                row.extend(std::iter::repeat_n("-".to_owned(), 5));
+            }
+        }
+        table.push(row);
+    }
+    let table = table.render(format);
+    if format.csv {
+        return Ok(table);
+    }
+    let mut all = format!(
+        "as it is: {} {} {}, reconstruction error {} of that of the mean; validation rows, {} \
+         repeat(s)\n\n{table}",
+        found.metric,
+        mean(&found.score),
+        interval(&found.score),
+        mean(&found.reconstruction),
+        found.repeats,
+    );
+    if !found.without_default.is_empty() {
+        all += &format!(
+            "\nno default to go back to: {}; try `--key KEY=VALUE`\n",
+            found.without_default.join(", ")
+        );
+    }
+    Ok(all)
+}
+
+/// A figure with four digits after the point, or in powers of ten where these say nothing.
+pub fn figure(value: f64) -> String {
+    let is_plain = value == 0.0 || (1e-3..1e5).contains(&value.abs());
+    if is_plain { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+/// A difference with its sign.
+pub fn signed(value: f64) -> String {
+    let plus = if value >= 0.0 { "+" } else { "" };
+    format!("{plus}{}", figure(value))
+}
+
+/// A 95 % interval in brackets; nothing where there is none.
+pub fn interval(estimated: &Estimated) -> String {
+    let ends = |[low, high]: [f64; 2]| format!("[{}, {}]", figure(low), figure(high));
+    estimated.interval.map_or_else(String::new, ends)
 }
 
 /// Tables that belong to sweeps decide nothing here.

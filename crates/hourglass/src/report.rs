@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use hourglass_core::{Interrupt, Progress};
 use hourglass_data::Locations;
 use hourglass_pipeline::{Found, RunOptions, SuiteOptions};
-use hourglass_report::{results_csv, results_text, suite_to_markdown, to_markdown};
+use hourglass_report::{Severity, results_csv, results_text, suite_to_markdown, to_markdown};
 
 use crate::args::{Global, ReportCommand, TableFormat};
 use crate::table::Table;
@@ -184,5 +184,9 @@ pub fn summary(folder: &Path) -> Result<String> {
         None => report.data.sentence.clone(),
     };
     let table = results_text(&report);
-    Ok(format!("{data}\n\n{}\n{}\n\n", table.trim_end(), report.verdict.sentence))
+    let findings = report.diagnosis.iter().flat_map(|diagnosis| &diagnosis.findings);
+    let worse = findings.filter(|finding| finding.severity > Severity::Note);
+    let worse: String = worse.map(|finding| format!("{}\n", finding.line())).collect();
+    let verdict = &report.verdict.sentence;
+    Ok(format!("{data}\n\n{}\n{verdict}\n{worse}\n", table.trim_end()))
 }

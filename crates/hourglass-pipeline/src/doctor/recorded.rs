@@ -32,8 +32,21 @@ pub(super) fn training(pipeline: &Pipeline, folder: &Path, architecture: Archite
     }
 }
 
+/// The epochs alone, where nothing is known of the file.
+pub(super) fn without_a_file(folder: &Path) -> Training {
+    let epochs = epochs(folder);
+    Training {
+        optimizer: String::new(),
+        stops_early: false,
+        not_finite: None,
+        n_epochs: epochs.len(),
+        architecture: Architecture::default(),
+        epochs,
+    }
+}
+
 /// The finished epochs of a bundle's telemetry; a line that was cut off ends the list.
-fn epochs(folder: &Path) -> Vec<Epoch> {
+pub(super) fn epochs(folder: &Path) -> Vec<Epoch> {
     let text = std::fs::read_to_string(folder.join("telemetry.jsonl")).unwrap_or_default();
     text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
 }
