@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::place::{Place, Said};
+use crate::place::{Place, Said, root};
 
 /// Steps so wide that nothing is learnt, and a row a step less than the doctor likes.
 const SICK: &str = r#"
@@ -154,6 +154,28 @@ fn the_clinic_counts_what_is_found_and_what_is_missed() {
     let said = place.run(&args);
     assert_eq!(said.code, Some(2), "{said:#?}");
     assert!(said.stderr.contains("is named after no finding"), "{said:#?}");
+}
+
+#[test]
+fn every_finding_has_a_sick_file_and_a_healthy_twin() {
+    let dir = root().join("pipelines/clinic");
+    let files = fs::read_dir(&dir).unwrap().map(|item| item.unwrap().path());
+    let files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    let names: Vec<&str> =
+        files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    let place = Place::new();
+    for line in place.run(&["doctor", "explain"]).stdout.lines() {
+        let id = line.split(' ').next().unwrap();
+        let of_finding = |name: &str| name == id || name.starts_with(&format!("{id}-"));
+        let mut healthy = names.iter().filter_map(|name| name.strip_suffix(".healthy"));
+        assert!(names.iter().any(|name| of_finding(name)), "{id} has no sick file");
+        assert!(healthy.any(of_finding), "{id} has no healthy twin");
+    }
+    for path in &files {
+        let said = place.run(&["pipeline", "check", path.to_str().unwrap()]);
+        assert_eq!(said.code, Some(0), "{said:#?}");
+    }
 }
 
 #[test]

@@ -346,8 +346,8 @@ catalog! {
         source: "Alain and Bengio, JMLR 2014.";
     SparsityTooStrong = "sparsity_too_strong": During, "the price on activity silences the latent",
         why: "Units that answer to nothing carry nothing.",
-        measured: "Share of the latent units that are 0 for every row; under a KL price, how \
-            little they move around their mean.",
+        measured: "Share of the latent units that are 0 for every row; share of the variance that \
+            is lost.",
         helps: "A lower price.",
         source: "Ng, Sparse autoencoder, CS294A lecture notes, 2011.";
     SparsityTooWeak = "sparsity_too_weak": During, "the price on activity buys no sparsity",
@@ -366,9 +366,9 @@ catalog! {
         measured: "Share of units, or of maps, that are 0 in every validation row.",
         helps: "Choose winners before the rectifier (`rectify_after`), a smaller rate.",
         source: "Makhzani and Frey, Winner-Take-All Autoencoders, NeurIPS 2015.";
-    ContractionTooStrong = "contraction_too_strong": During, "the contractive price rules the loss",
+    ContractionTooStrong = "contraction_too_strong": After, "the contractive price rules the loss",
         why: "The encoder is held so still that little can be read from it.",
-        measured: "The price over the reconstruction loss, validation rows.",
+        measured: "Share of the variance of validation rows that is lost.",
         helps: "A lower weight.",
         source: "Rifai et al., Contractive Auto-Encoders, ICML 2011.";
     ContractionTooWeak = "contraction_too_weak": During, "the contractive price counts for nothing",

@@ -53,41 +53,44 @@ thresholds! {
     RATE_TOO_HIGH = 0.05: "learning rate of an optimiser that scales each step by the gradient's \
         own size; fifty times Adam's default (Kingma and Ba, ICLR 2015)";
     EXPLOSION = 1000.0: "gradient norm over the median of the epochs before it";
-    OSCILLATION = 0.3: "share of epochs whose training loss rises by more than a hundredth";
-    SLOW_FALL = 0.5: "share of the last tenth's fall rate over the first tenth's: a curve that \
+    OSCILLATION = 0.35: "share of epochs whose training loss rises by more than a hundredth";
+    SLOW_FALL = 0.4: "share of the last tenth's fall rate over the first tenth's: a curve that \
         bends has far less";
+    STILL_FALLS = 0.001: "relative fall of the validation loss an epoch that still counts as \
+        falling: TODO";
     PLATEAU_EPOCHS = 10.0: "epochs without a fall of the validation loss by a thousandth at an \
         unchanged rate: the patience of PyTorch's ReduceLROnPlateau";
-    OVERFIT_GAP = 1.3: "validation loss over training loss at the end";
+    OVERFIT_GAP = 1.5: "validation loss over training loss at the end";
     REGRESSED = 1.1: "last validation loss over the lowest one";
     DEAD_SHARE = 0.1: "share of latent dimensions that never change over the validation rows";
     DUPLICATE_CORRELATION = 0.99: "absolute correlation from which two latent dimensions say the \
         same";
-    LATENT_SPREAD = 30.0: "largest standard deviation of a latent dimension over the smallest \
+    LATENT_SPREAD = 6.0: "largest standard deviation of a latent dimension over the smallest \
         that lives, before a model that measures distances";
-    RANK_SHARE = 0.25: "effective rank of the latent (Roy and Vetterli, EUSIPCO 2007) over its \
+    RANK_SHARE = 0.2: "effective rank of the latent (Roy and Vetterli, EUSIPCO 2007) over its \
         width";
     COPY_RATIO = 0.2: "error on columns shuffled independently over the error of the mean, where \
         the model should know which columns go together";
     MEAN_RATIO = 0.95: "error over the error of putting the mean for every row";
-    PCA_RATIO = 1.05: "error over that of as many principal components, which need no training";
-    BLUR_ENERGY = 0.5: "share of the upper half of the spatial frequencies' energy that comes back";
+    PCA_RATIO = 1.25: "error over that of as many principal components, which need no training";
+    PCA_BEHIND = 0.02: "share of the variance by which principal components must be ahead: TODO";
+    BLUR_ENERGY = 0.36: "share of the upper half of the spatial frequencies' energy that comes back";
     CHECKERBOARD_PEAK = 4.0: "energy of the reconstruction at the period of the stride over that \
         of its neighbours, relative to the data's own (Odena et al., Distill 2016)";
-    OVERFITTED_RECONSTRUCTION = 1.5: "error on validation rows over that on training rows";
+    OVERFITTED_RECONSTRUCTION = 2.0: "error on validation rows over that on training rows";
     TOO_FEW_REPEATS = 3.0: "repeats below which an interval over seeds has fewer than two degrees \
         of freedom";
     SATURATED_SHARE = 0.3: "share of a layer's units that lie within a hundredth of an end of their \
         range in 95 % of the rows: TODO";
-    DYING_SHARE = 0.5: "share of a rectified layer's units that are 0 for every measured row: TODO";
-    GRADIENT_RATIO = 1e-3: "gradient norm of the first weights over that of the last: TODO";
-    UNTRAINED_FALL = 0.05: "relative fall of the validation loss in the last epoch: TODO";
+    DYING_SHARE = 0.75: "share of a rectified layer's units that are 0 for every measured row: TODO";
+    GRADIENT_RATIO = 0.03: "gradient norm of the first weights over that of the last: TODO";
+    UNTRAINED_FALL = 0.1: "relative fall of the validation loss in the last epoch: TODO";
     UNTRAINED_SHARE = 0.5: "variance explained over that which as many principal components \
         explain: TODO";
     CAPACITY_LEFT = 0.5: "share of the variance of training rows that doesn't come back: TODO";
     SMALL_GAP = 1.2: "validation over training error up to which there is no gap: TODO";
     MANY_PARAMETERS = 0.5: "trained numbers for each training value, as FEW_SAMPLES";
-    LARGE_GAP = 1.5: "validation over training error, both over that of the mean: TODO";
+    LARGE_GAP = 2.0: "validation over training error, both over that of the mean: TODO";
     BOTTLENECK_LEFT = 0.25: "share of the variance of validation rows that doesn't come back: TODO";
     BOTTLENECK_GAIN = 0.15: "share of the variance in as many further principal components as the \
         latent is wide: TODO";
@@ -99,11 +102,9 @@ thresholds! {
     NOISE_LEFT = 0.7: "error on corrupted rows over that of the mean: TODO";
     NOISE_PASSES = 0.7: "share of the corruption's energy that comes through: a copy has 1: TODO";
     SILENT_SHARE = 0.5: "share of the units of a priced latent that answer to nothing: TODO";
-    SILENT_SPREAD = 0.8: "1 less the spread of a sigmoid latent's activity over its mean: TODO";
-    ACTIVE_SHARE = 0.5: "mean share of the units of a sparse latent that answer: half is what \
+    ACTIVE_SHARE = 0.4: "mean share of the units of a sparse latent that answer: half is what \
         rectified units of random weights do";
     TARGET_EXCEEDED = 3.0: "mean activity over the wanted one: TODO";
-    CONTRACTION_RULES = 1.0: "price on the Jacobian over the reconstruction loss: TODO";
     CONTRACTION_VANISHES = 0.001: "price on the Jacobian over the reconstruction loss: TODO";
     DEAD_K_SPARSE = 0.3: "share of the units of a k-sparse latent that are never among the largest: \
         TODO";
@@ -113,14 +114,15 @@ thresholds! {
     ACTIVE_VARIANCE = 0.01: "variance of a dimension's posterior mean over rows from which it is \
         active (Burda, Grosse and Salakhutdinov, ICLR 2016)";
     COLLAPSED_SHARE = 0.5: "share of latent dimensions that say nothing: TODO";
-    DIVERGENCE_LEFT = 0.6: "share of the variance that a variational model loses: TODO";
-    EXPLODED_VARIANCE = 20.0: "mean posterior variance of a dimension, where the prior has 1: TODO";
-    SAMPLE_ENERGY = 0.25: "energy of drawn samples in the upper half of the spatial frequencies, \
+    PRICE_LEFT = 0.5: "share of the variance of validation rows that a model with a price loses: \
+        TODO";
+    EXPLODED_VARIANCE = 10.0: "mean posterior variance of a dimension, where the prior has 1: TODO";
+    SAMPLE_ENERGY = 0.33: "energy of drawn samples in the upper half of the spatial frequencies, \
         over that of the data: TODO";
     SHORT_WARM_UP = 0.1: "share of the epochs in which the weight of the divergence rises: TODO";
     WARM_UP_COLLAPSE = 0.3: "share of the dimensions that once said something and no longer do: \
         TODO";
-    DEAD_CODES = 0.5: "share of the codebook that is used less than a twentieth of its even share: \
+    DEAD_CODES = 0.3: "share of the codebook that is used less than a twentieth of its even share: \
         TODO";
     FIELD_LENGTHS = 2.0: "pixels that a unit must see, in lengths over which neighbours are \
         correlated by more than a half";

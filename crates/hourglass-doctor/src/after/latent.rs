@@ -73,6 +73,8 @@ fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
             );
         }
         Variant::WinnerTakeAll { n_maps } => return dead_filters(latent, is_living, n_maps),
+        // What a price silences is found where its units are counted.
+        Variant::Sparse { .. } if n_dead < width => return None,
         _ if share <= DEAD_SHARE => return None,
         _ => {}
     }
@@ -91,11 +93,14 @@ fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
             "what is dead adds nothing",
         );
     }
-    Some(finding.cured_by(
-        architecture.key_of("latent_activation"),
-        "\"linear\"",
-        "a linear unit always has a slope",
-    ))
+    if architecture.variant == Variant::Plain {
+        finding = finding.cured_by(
+            architecture.key_of("latent_activation"),
+            "\"linear\"",
+            "a linear unit always has a slope",
+        );
+    }
+    Some(finding)
 }
 
 /// Of winner-take-all: units, or whole maps, that never answer.

@@ -7,8 +7,8 @@ use super::{Reconstruction, Reconstructions};
 use crate::sample::auc;
 use crate::threshold::{
     BLUR_ENERGY, BOTTLENECK_GAIN, BOTTLENECK_LEFT, CAPACITY_LEFT, CHECKERBOARD_PEAK, COPY_RATIO,
-    DIVERGENCE_LEFT, LARGE_GAP, MANY_PARAMETERS, MEAN_RATIO, MEMORISED, OVERFITTED_RECONSTRUCTION,
-    PCA_RATIO, SAMPLE_ENERGY, SMALL_GAP, UNTRAINED_SHARE,
+    LARGE_GAP, MANY_PARAMETERS, MEAN_RATIO, MEMORISED, OVERFITTED_RECONSTRUCTION, PCA_BEHIND,
+    PCA_RATIO, PRICE_LEFT, SAMPLE_ENERGY, SMALL_GAP, UNTRAINED_SHARE,
 };
 use crate::{Finding, FindingId, Severity, Variant};
 
@@ -17,8 +17,10 @@ const SMALL_IMAGE: usize = 8;
 
 pub(super) fn examine(model: &Reconstruction<'_>) -> Vec<Finding> {
     if let Some(finding) = mean_output(model) {
-        // A model that returns the mean has every other fault of a reconstruction too.
-        return vec![finding];
+        // A model that returns the mean has every other fault of a reconstruction too; only what
+        // may have led to it is worth saying.
+        let causes = [price_rules(model), checkerboard(model)];
+        return std::iter::once(finding).chain(causes.into_iter().flatten()).collect();
     }
     [
         identity(model),
@@ -27,7 +29,7 @@ pub(super) fn examine(model: &Reconstruction<'_>) -> Vec<Finding> {
         capacity_too_small(model),
         capacity_too_large(model),
         bottleneck_too_small(model),
-        divergence_rules(model),
+        price_rules(model),
         overfitted(model),
         memorised(model),
         blur(model),
@@ -128,7 +130,10 @@ fn worse_than_pca(model: &Reconstruction<'_>) -> Option<Finding> {
     let of_pca = model.pca_error.filter(|&error| error > 0.0)?;
     let found = error(&model.validation);
     let ratio = found / of_pca;
-    if model.architecture.is_constrained || ratio <= PCA_RATIO {
+    // Where components leave next to nothing, a ratio to it says nothing.
+    let of_mean = error_of_mean(model.validation.inputs, model.train_mean);
+    let behind = (found - of_pca) / of_mean;
+    if model.architecture.is_constrained || ratio <= PCA_RATIO || behind <= PCA_BEHIND {
         return None;
     }
     let sentence = format!(
@@ -272,28 +277,36 @@ fn bottleneck_too_small(model: &Reconstruction<'_>) -> Option<Finding> {
     )
 }
 
-/// A variational model that pays so much for its divergence that little comes back.
-fn divergence_rules(model: &Reconstruction<'_>) -> Option<Finding> {
-    let Variant::Variational { beta, output_std, .. } = model.architecture.variant else {
-        return None;
-    };
+/// A model that pays so much for what its latent has to be that little comes back.
+fn price_rules(model: &Reconstruction<'_>) -> Option<Finding> {
     let (_, validation) = left(model);
-    if validation <= DIVERGENCE_LEFT {
+    if validation <= PRICE_LEFT {
         return None;
     }
-    let sentence = format!(
-        "the divergence from the prior rules the loss: {:.0} % of the variance is lost",
-        validation * 100.0
-    );
-    let mut finding = Finding::new(FindingId::KlDominates, Severity::Warning, sentence)
-        .measured("variance lost", validation, DIVERGENCE_LEFT)
-        .shown("weight of the divergence", beta)
+    let (id, what, key, price) = match model.architecture.variant {
+        Variant::Variational { beta, .. } => {
+            (FindingId::KlDominates, "the divergence from the prior", "beta", beta)
+        }
+        Variant::Contractive { weight } => {
+            (FindingId::ContractionTooStrong, "the price on the encoder's slope", "weight", weight)
+        }
+        Variant::Sparse { weight, target } => {
+            let key = if target.is_some() { "penalty.kl.weight" } else { "penalty.l1.weight" };
+            (FindingId::SparsityTooStrong, "the price on activity", key, weight)
+        }
+        _ => return None,
+    };
+    let sentence =
+        format!("{what} rules the loss: {:.0} % of the variance is lost", validation * 100.0);
+    let mut finding = Finding::new(id, Severity::Warning, sentence)
+        .measured("variance lost", validation, PRICE_LEFT)
+        .shown("weight of the price", price)
         .cured_by(
-            model.architecture.key_of("beta"),
-            format!("{:e}", beta / 10.0),
-            "Higgins et al., beta-VAE, ICLR 2017",
+            model.architecture.key_of(key),
+            format!("{:e}", price / 10.0),
+            "the reconstruction counts again",
         );
-    if let Some(std) = output_std {
+    if let Variant::Variational { output_std: Some(std), .. } = model.architecture.variant {
         finding = finding.shown("standard deviation of the likelihood", std).cured_by(
             model.architecture.key_of("output_std"),
             format!("{:e}", std / 4.0),

@@ -65,7 +65,8 @@ fn variant(pipeline: &Pipeline) -> Variant {
             let warm_up = match m.warm_up {
                 None => 0.0,
                 Some(KlWarmUp::Linear { epochs }) => epochs / pipeline.train.epochs as f64,
-                Some(KlWarmUp::Cyclical { growing, .. }) => growing,
+                // It rises again and again until the end.
+                Some(KlWarmUp::Cyclical { .. }) => 1.0,
             };
             let is_normal = to_value(&pipeline.train.loss) == "mse";
             let output_std = is_normal.then_some(m.output_std.into());
