@@ -51,5 +51,5 @@ pub use space::{overrides_of, trial_pipeline};
 pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 
 pub use hourglass_train::RateRange;
-pub use suite::{SuiteOptions, SuiteOutcome, run_suite};
+pub use suite::{SuiteOptions, SuiteOutcome, run_suite, runs_of_suite};
 pub use verify::{Found, Verification, VerifiedFile, verify_run};
