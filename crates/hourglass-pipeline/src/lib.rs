@@ -63,5 +63,5 @@ pub use treat::{About, Attempt, Condition, EvidenceChange, Patch, TreatOptions, 
 pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 
 pub use hourglass_train::RateRange;
-pub use suite::{SuiteOptions, SuiteOutcome, run_suite};
+pub use suite::{SuiteOptions, SuiteOutcome, run_suite, runs_of_suite};
 pub use verify::{Found, Verification, VerifiedFile, verify_run};

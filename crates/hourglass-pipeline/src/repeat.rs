@@ -134,12 +134,8 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
                     }
                     let matrix = features.as_ref().expect("it has just been made");
                     progress.begin(&downstream.label, None);
-                    let asked = Asked {
-                        estimator,
-                        settings: &pipeline.downstream,
-                        fraction,
-                        seed: seed.child("downstream"),
-                    };
+                    let asked =
+                        Asked { estimator, pipeline, fraction, seed: seed.child("downstream") };
                     let judgement =
                         judge(&asked, matrix, &prepared.samples, progress, interrupt)
                             .map_err(|source| Error::downstream(&downstream.label, source))?;

@@ -16,7 +16,7 @@ pub use markdown::suite_to_markdown;
 pub use page::suite_to_html;
 
 /// The version of the JSON layout of a suite.
-pub const SUITE_SCHEMA_VERSION: u32 = 1;
+pub const SUITE_SCHEMA_VERSION: u32 = 2;
 
 /// All pipelines of a folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,8 +34,8 @@ pub struct SuiteReport {
     pub failures: Vec<SuiteFailure>,
     /// What the best autoencoder features gain on each data set.
     pub gains: Vec<SuiteGain>,
-    /// The gains together.
-    pub mean_gain: Option<MeanGain>,
+    /// The gains together, for each downstream model.
+    pub mean_gains: Vec<MeanGain>,
     /// The methods ranked over the data sets that all of them were measured on.
     pub ranks: Option<SuiteRanks>,
 }
@@ -137,6 +137,8 @@ pub struct SuiteGain {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeanGain {
+    /// Downstream model: scores of classes and errors of numbers aren't put into one mean.
+    pub model: String,
     /// Their mean.
     pub mean: f64,
     /// Ends of its 95 % interval, Student's t over the data sets.
@@ -265,27 +267,35 @@ pub(crate) const AUTOENCODER_TABLE_NOTE: &str = "Seconds are those of the fastes
      features; the last column has parts of the loss on the test part, in the units in which they \
      are added, and what else the autoencoder knows of itself.";
 
-/// The gain in one sentence.
+/// The gains in one sentence.
 pub(crate) fn gain_sentence(report: &SuiteReport) -> String {
     use crate::words;
-    let Some(gain) = &report.mean_gain else {
+    if report.mean_gains.is_empty() {
         return "No data set has both raw and autoencoder features under the first model.".into();
-    };
+    }
     let per_cent = |share: f64| format!("{} %", words::signed(100.0 * share, 2));
-    let interval = match gain.interval {
-        Some([low, high]) => {
-            format!(" (95 % interval {} to {})", per_cent(low), per_cent(high))
-        }
-        None => String::new(),
+    let of_model = |gain: &MeanGain| {
+        let interval = match gain.interval {
+            Some([low, high]) => {
+                format!(" (95 % interval {} to {})", per_cent(low), per_cent(high))
+            }
+            None => String::new(),
+        };
+        format!(
+            "by {}{interval} with {}, mean over {}: better on {}, worse on {}; Wilcoxon {}",
+            per_cent(gain.mean),
+            gain.model.replace('_', " "),
+            words::counted(gain.n, "data set"),
+            gain.up_down[0],
+            gain.up_down[1],
+            words::p_value(gain.wilcoxon_p),
+        )
     };
+    let gains: Vec<String> = report.mean_gains.iter().map(of_model).collect();
     format!(
-        "The best autoencoder features, chosen on validation, change the test score of the first \
-         model by {}{interval} relative to raw, mean over {}: better on {}, worse on {}; Wilcoxon {}.",
-        per_cent(gain.mean),
-        words::counted(gain.n, "data set"),
-        gain.up_down[0],
-        gain.up_down[1],
-        words::p_value(gain.wilcoxon_p),
+        "The best autoencoder features, chosen on validation, change the test score relative to \
+         raw {}.",
+        gains.join("; ")
     )
 }
 

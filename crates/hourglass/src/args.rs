@@ -319,7 +319,7 @@ pub enum ReportCommand {
     Suite {
         /// Folder of pipeline files
         dir: PathBuf,
-        /// At most two repeats and ten epochs each
+        /// At most two repeats and twenty epochs each
         #[arg(long)]
         quick: bool,
         /// Pipelines at a time
@@ -347,9 +347,9 @@ pub enum ReportCommand {
         #[command(flatten)]
         format: TableFormat,
     },
-    /// Run a run again, from nothing, and say which bytes differ
+    /// Run a run, or all runs of a suite, again, from nothing, and say which bytes differ
     Verify {
-        /// Run directory [default: the latest run]
+        /// Run directory, or that of a suite [default: the latest run]
         run: Option<PathBuf>,
         /// Never open a network connection
         #[arg(long)]
