@@ -25,6 +25,7 @@ mod schema;
 mod scores;
 mod search;
 mod space;
+mod stream;
 mod suite;
 mod summary;
 mod trial;
@@ -48,6 +49,7 @@ pub use run::{RunOptions, RunOutcome, read_run, run};
 pub use schema::pipeline_schema;
 pub use search::{SearchConfig, choice_labels};
 pub use space::{overrides_of, trial_pipeline};
+pub use stream::{StreamOutcome, stream};
 pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 
 pub use hourglass_train::RateRange;

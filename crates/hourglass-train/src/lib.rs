@@ -42,7 +42,7 @@ mod tensorboard;
 pub use config::{Average, EarlyStopping, TrainConfig};
 pub use divergence::OnDivergence;
 pub use error::Error;
-pub use fit::{FitOptions, fit};
+pub use fit::{FitOptions, RowSource, SourceError, fit, fit_stream};
 pub use history::{EpochRecord, History, Rollback, Snapshot, Stopped};
 pub use observer::{Answer, Observer, StepRecord, Unobserved};
 pub use range_test::{RatePoint, RateRange, RateTest, range_test};
