@@ -20,7 +20,7 @@ const FIXED: [&str; 11] = [
     "seed",
     "repeats",
     "threads",
-    "device",
+    "train.device",
     "data",
     "split",
     "search",
