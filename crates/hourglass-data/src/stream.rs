@@ -36,6 +36,9 @@ const MOST_BYTES: usize = 256 << 20;
 /// Bytes of text that are read at a time.
 const BLOCK_BYTES: usize = 16 << 20;
 
+/// The parts of single rows, in the order in which they are counted.
+const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+
 /// Training rows that are sampled, and the values that the sample may hold.
 const SAMPLE_ROWS: usize = 100_000;
 const SAMPLE_VALUES: usize = 16 << 20;
@@ -75,6 +78,8 @@ pub struct Batch {
     pub features: Matrix,
     /// One target a row.
     pub targets: Targets,
+    /// The part of each row: training, validation or test.
+    pub parts: Vec<Part>,
 }
 
 impl Stream {
@@ -539,7 +544,8 @@ impl Batches<'_> {
             }
             let features = preprocessor.transform_rows(&typed.names, &typed.columns, &rows)?;
             let targets = typed.labels(&roles)?.into_targets(classes).select(&rows);
-            return Ok(Some(Batch { features, targets }));
+            let parts = rows.iter().map(|&row| PARTS[stream.part(first_row + row)]).collect();
+            return Ok(Some(Batch { features, targets, parts }));
         }
     }
 }

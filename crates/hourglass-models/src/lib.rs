@@ -49,7 +49,7 @@ mod vq_vae;
 mod wasserstein;
 mod winner_take_all;
 
-pub use autoencoder::{Autoencoder, Context, Fact, LossParts, Phase};
+pub use autoencoder::{Autoencoder, Context, Fact, LossParts, Phase, RowEncoder};
 pub use body::Normalisation;
 pub use config::{ModelConfig, build};
 pub use contractive::Contractive;

@@ -2,19 +2,18 @@
 //! that layer from copying, as data ([`Constraint`]).
 
 use candle_core::Tensor;
-use hourglass_core::{MatrixView, SampleShape, Seed};
+use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, ActivityPenalty, Buffer, Chain, Corruption, Dense, Link, Loss, Parameter, Select,
     normal, rows_of, to_matrix,
 };
-use ndarray::ArrayViewMut2;
 
 use crate::body::{Body, Stack, check_width, parameters_of};
 use crate::contractive::squared_jacobian;
 use crate::decoder::Decoder;
 use crate::rae_l2::{half_square, squared_weights};
 use crate::wasserstein::discrepancy;
-use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Phase, Result, RowEncoder};
 
 mod config;
 
@@ -301,18 +300,20 @@ impl Autoencoder for Mlp {
         self.latent(input, self.encode_select(), &Context::as_used())
     }
 
-    fn encode_rows(&self, rows: MatrixView<'_>, mut target: ArrayViewMut2<'_, f32>) -> Result<()> {
-        let (found, expected) = (rows.ncols(), self.n_features);
-        if found != expected {
-            return Err(Error::InputWidth { expected, found });
-        }
-        match self.encoder_links(self.encode_select(), &Context::as_used()) {
-            Some(links) => Ok(Chain::new(links).forward_rows(rows, target)?),
-            None => {
-                target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
-                Ok(())
+    fn row_encoder(&self) -> Result<RowEncoder<'_>> {
+        let frozen = match self.encoder_links(self.encode_select(), &Context::as_used()) {
+            Some(links) => Chain::new(links).freeze()?,
+            None => None,
+        };
+        Ok(Box::new(move |rows, mut target| {
+            let (found, expected) = (rows.ncols(), self.n_features);
+            match &frozen {
+                _ if found != expected => return Err(Error::InputWidth { expected, found }),
+                Some(frozen) => frozen.forward(rows.as_standard_layout().view(), target),
+                None => target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?),
             }
-        }
+            Ok(())
+        }))
     }
 
     fn hidden_activations(&self) -> Vec<Activation> {

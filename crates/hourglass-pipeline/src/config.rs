@@ -32,9 +32,6 @@ pub struct Pipeline {
     /// on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Where tensors live. Default: `cpu`, the only one that is built.
-    #[serde(default = "cpu")]
-    pub device: String,
     /// Where the samples come from.
     pub data: DataConfig,
     /// Which rows are chosen on and judged on.
@@ -103,10 +100,6 @@ impl DownstreamConfig {
 
 fn one() -> usize {
     1
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 fn all_labels() -> Vec<f64> {
@@ -191,13 +184,6 @@ impl Pipeline {
         found.require(self.repeats > 0, "repeats", || "`repeats` must be 1 or more".to_owned());
         found.require(self.threads != Some(0), "threads", || {
             "`threads` must be 1 or more".to_owned()
-        });
-        found.require(self.device == "cpu", "device", || {
-            format!(
-                "`device` is `{0}`, but all stages other than training run on the `cpu`\n\
-                 hint: to train there, write `device = \"{0}\"` under `[train]`",
-                self.device
-            )
         });
         found.data(self.data.check());
         found.data(self.split.check(self.data.publishes_test()));

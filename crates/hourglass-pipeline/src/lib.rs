@@ -30,6 +30,7 @@ mod scores;
 mod search;
 mod side_by_side;
 mod space;
+mod stream;
 mod suite;
 mod summary;
 mod treat;
@@ -59,6 +60,7 @@ pub use run::{RunOptions, RunOutcome, read_run, run};
 pub use schema::pipeline_schema;
 pub use search::{SearchConfig, choice_labels};
 pub use space::{overrides_of, trial_pipeline};
+pub use stream::{StreamOutcome, stream};
 pub use treat::{About, Attempt, Condition, EvidenceChange, Patch, TreatOptions, Treatment, treat};
 pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 

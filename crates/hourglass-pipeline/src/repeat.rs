@@ -27,7 +27,7 @@ pub(crate) const FACTS_FILE: &str = "data.json";
 pub(crate) const HISTORY_FILE: &str = "history.json";
 pub(crate) const TELEMETRY_FILE: &str = "telemetry.jsonl";
 const FIGURES_FILE: &str = "figures.json";
-const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// A checkpoint holds the weights and, for most optimisers, two more numbers for each.
 const STATES: usize = 3;
@@ -307,7 +307,7 @@ pub(crate) fn train(
 
 /// So long that saving the state takes a hundredth of the time at most; a small model loses no
 /// more than a second when its process is killed.
-fn checkpoint_interval(model: &dyn Autoencoder) -> Duration {
+pub(crate) fn checkpoint_interval(model: &dyn Autoencoder) -> Duration {
     let n_weights: usize = model.parameters().iter().map(|parameter| parameter.len()).sum();
     let n_bytes = n_weights * STATES * size_of::<f32>();
     let seconds = 100.0 * n_bytes as f64 / BYTES_A_SECOND;

@@ -119,7 +119,8 @@ pub struct TrainConfig {
     /// Whether event files for TensorBoard are written beside the telemetry. Default: `false`.
     #[serde(default)]
     pub tensorboard: bool,
-    /// Where it is trained: `auto`, `cpu`, `cuda:0` or `metal`. Default: `cpu`.
+    /// Where it is trained: `auto`, `cpu`, `cuda:0` or `metal`; all other stages run on the CPU.
+    /// Default: `cpu`.
     #[serde(default, skip_serializing_if = "DeviceChoice::is_cpu")]
     pub device: DeviceChoice,
 }

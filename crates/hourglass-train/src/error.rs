@@ -36,6 +36,17 @@ pub enum Error {
          change\nhint: give the model a `corruption`, or leave `corruption_strength` out"
     )]
     NoCorruption,
+    /// Rows that come in chunks can't be read.
+    #[error("the training rows can't be read")]
+    Rows(#[source] crate::SourceError),
+    /// Rows that come in chunks are not as many as they were said to be.
+    #[error("{found} training rows came, but there were {expected} before: does the file change?")]
+    RowCount {
+        /// Rows of the pass that was counted.
+        expected: usize,
+        /// Rows of this pass.
+        found: usize,
+    },
     /// The loss is NaN or infinite.
     #[error(
         "the loss became {value} in epoch {epoch}, step {step}; first found in {place}\n\

@@ -85,6 +85,17 @@ pub enum PipelineCommand {
         #[command(flatten)]
         format: TableFormat,
     },
+    /// Train on a table that doesn't fit memory, and write the features of all its rows
+    Stream {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Begin anew, whatever an earlier call left
+        #[arg(long)]
+        force: bool,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a pipeline file without running it
     Check {
         #[command(flatten)]

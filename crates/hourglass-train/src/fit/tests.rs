@@ -472,3 +472,100 @@ fn an_observer_is_told_and_may_end_training() {
     assert_eq!((history.stopped, history.epochs.len()), (Some(Stopped::StepLimit), 2));
     assert_eq!(history.epochs[0], run(&Watcher::default()).epochs[0]);
 }
+
+/// Rows in chunks of uneven length.
+struct Chunks {
+    rows: Matrix,
+    n_rows: usize,
+    chunk: usize,
+}
+
+impl RowSource for Chunks {
+    fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    fn n_features(&self) -> usize {
+        self.rows.ncols()
+    }
+
+    fn pass(
+        &self,
+    ) -> Result<Box<dyn Iterator<Item = Result<Matrix, SourceError>> + '_>, SourceError> {
+        let chunks = self.rows.axis_chunks_iter(Axis(0), self.chunk);
+        Ok(Box::new(chunks.map(|chunk| Ok(chunk.to_owned()))))
+    }
+}
+
+fn run_stream(
+    model: &dyn Autoencoder,
+    source: &Chunks,
+    checkpoint: Option<PathBuf>,
+    stop_at: usize,
+) -> Result<History> {
+    let validation = data(450);
+    let interrupt = Interrupt::new();
+    let progress = StopAt { interrupt: &interrupt, left: AtomicUsize::new(stop_at) };
+    let options = FitOptions {
+        checkpoint,
+        progress: &progress,
+        interrupt: &interrupt,
+        ..FitOptions::default()
+    };
+    let validation = validation.slice(ndarray::s![400.., ..]);
+    fit_stream(model, source, validation, &config(), Seed::new(3), &options)
+}
+
+#[test]
+fn rows_in_chunks_are_learned_and_resumed_bit_for_bit() {
+    let source = Chunks { rows: data(400), n_rows: 400, chunk: 130 };
+    for example in examples() {
+        let whole = model(&example);
+        let history = run_stream(whole.as_ref(), &source, None, usize::MAX).unwrap();
+        let losses: Vec<f64> = history.epochs.iter().map(|e| e.validation_loss).collect();
+        assert!(losses[5] < 0.9 * losses[0], "{}: {losses:?}", example.kind());
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = folder.path().join("checkpoint.safetensors");
+        let again = model(&example);
+        let stopped = run_stream(again.as_ref(), &source, Some(checkpoint.clone()), 5);
+        assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+        let again = model(&example);
+        let resumed = run_stream(again.as_ref(), &source, Some(checkpoint), usize::MAX).unwrap();
+        assert_eq!(history, resumed);
+        assert_eq!(weights(whole.as_ref()), weights(again.as_ref()));
+    }
+}
+
+#[test]
+fn every_row_of_a_stream_is_seen_once_an_epoch() {
+    // More rows than a pool holds, so that rows are carried from one to the next.
+    let n_rows = 300_007;
+    let rows = Matrix::from_shape_fn((n_rows, 2), |(i, j)| ((i * (j + 3)) % 17) as f32 / 17.0);
+    let source = Chunks { rows, n_rows, chunk: 65_536 };
+    let model = build(&examples()[0], &SampleShape::Vector { len: 2 }, Seed::new(1)).unwrap();
+    let config = TrainConfig { batch_size: 4096, epochs: 1, ..config() };
+    let seen = Mutex::new(0);
+    struct Count<'a>(&'a Mutex<u64>);
+    impl Observer for Count<'_> {
+        fn every_steps(&self) -> u64 {
+            1
+        }
+        fn on_step(&self, _: &StepRecord) -> Answer {
+            *self.0.lock().unwrap() += 1;
+            Answer::GoOn
+        }
+    }
+    let observer = Count(&seen);
+    let options = FitOptions { observer: &observer, ..FitOptions::default() };
+    let validation = source.rows.slice(ndarray::s![..100, ..]);
+    fit_stream(model.as_ref(), &source, validation, &config, Seed::new(1), &options).unwrap();
+    assert_eq!(*seen.lock().unwrap(), (n_rows / 4096) as u64);
+}
+
+#[test]
+fn a_stream_that_changes_is_an_error() {
+    let source = Chunks { rows: data(300), n_rows: 400, chunk: 130 };
+    let model = model(&examples()[0]);
+    let error = run_stream(model.as_ref(), &source, None, usize::MAX).unwrap_err().to_string();
+    assert_eq!(error, "300 training rows came, but there were 400 before: does the file change?");
+}
