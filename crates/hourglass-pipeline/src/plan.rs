@@ -80,8 +80,8 @@ impl Kind {
     /// Counted up where the code behind a stage starts to make something else.
     fn version(self) -> u32 {
         match self {
-            Kind::Preprocess => 3,
-            Kind::Figures | Kind::Downstream { .. } => 2,
+            Kind::Preprocess | Kind::Downstream { .. } => 3,
+            Kind::Figures => 2,
             _ => 1,
         }
     }
