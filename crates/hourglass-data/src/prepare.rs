@@ -2,16 +2,20 @@
 //! training rows, treat all rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use hourglass_core::{Matrix, Partition, Samples, Seed, Targets};
 use ndarray::{Axis, s};
+use rayon::prelude::*;
 
 use crate::column::Column;
 use crate::error::{Error, nearest};
 use crate::preprocess::{Missing, PreprocessConfig, Preprocessor};
 use crate::split::{SplitBy, SplitConfig, split};
 use crate::table::{Features, Loaded, Table};
+
+/// Rows that one task makes the hashes of.
+const PRINTS: usize = 1024;
 
 /// What [`prepare`] gives.
 #[derive(Clone, Debug)]
@@ -182,13 +186,13 @@ impl<'a> Sources<'a> {
 
     /// How many rows of the later parts stand in the training part, too, in words.
     fn duplicates(&self, parts: &[Vec<usize>; 3]) -> Vec<String> {
-        let mut seen: HashMap<u128, u32> = HashMap::new();
-        for &row in &parts[0] {
-            *seen.entry(self.print(row)).or_default() += 1;
-        }
+        let prints = |rows: &[usize]| -> Vec<u128> {
+            rows.par_iter().with_min_len(PRINTS).map(|&row| self.print(row)).collect()
+        };
+        let seen: HashSet<u128> = prints(&parts[0]).into_iter().collect();
         let mut notes = Vec::new();
         for (rows, part) in [(&parts[1], "validation"), (&parts[2], "test")] {
-            let n = rows.iter().filter(|&&row| seen.contains_key(&self.print(row))).count();
+            let n = prints(rows).iter().filter(|print| seen.contains(print)).count();
             if n > 0 {
                 let n_rows = rows.len();
                 notes.push(format!(
