@@ -544,7 +544,7 @@ impl Batches<'_> {
             }
             let features = preprocessor.transform_rows(&typed.names, &typed.columns, &rows)?;
             let targets = typed.labels(&roles)?.into_targets(classes).select(&rows);
-            let parts = rows.iter().map(|&row| PARTS[stream.part(first_row + row)]).collect();
+            let parts = rows.iter().map(|&row| PARTS[parts[row]]).collect();
             return Ok(Some(Batch { features, targets, parts }));
         }
     }
