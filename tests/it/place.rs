@@ -180,6 +180,16 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// Sends a signal by name to every process that it has started.
+    #[cfg(target_os = "linux")]
+    pub fn signal_children(&self, name: &str) {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let status =
+            Command::new("kill").arg(format!("-{name}")).args(children.split_whitespace()).status();
+        assert!(status.unwrap().success(), "{children}");
+    }
+
     /// Waits for its end.
     pub fn finish(self) -> Said {
         let mut said = said(self.child.wait_with_output().unwrap());

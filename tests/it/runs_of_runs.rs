@@ -41,8 +41,15 @@ fn a_suite_survives_a_failure_and_says_so() {
     let suite: Value = serde_json::from_str(&place.read("runs/suite-suite/suite.json")).unwrap();
     assert_eq!(suite["entries"][0]["name"], "iris");
     assert!(place.read("runs/suite-suite/suite.html").contains("Hourglass benchmark"));
+    let said = place.run(&["report", "verify", "runs/suite-suite", "--offline"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let run = suite["entries"][0]["run"].as_str().unwrap();
+    assert!(said.stdout.contains(&format!("{run}/report.json")), "{said:#?}");
+    assert!(said.stderr.contains("every byte is the same"), "{said:#?}");
     let written = place.read("zoo.md");
     assert!(written.contains("relative gain") && !written.contains("## Costs"), "{written}");
+    let row = written.lines().find(|line| line.starts_with("| iris | 4-2-4 |")).unwrap();
+    assert!(!row.contains('–'), "every figure of the autoencoder is there: {row}");
     place.run(&args);
     assert_eq!(place.read("zoo.md"), written, "a second run writes the same bytes");
 }

@@ -98,6 +98,10 @@ fn from_the_file_to_the_best_file_and_back() {
         assert!(place.path(folder).join(name).is_file(), "{name}");
     }
     assert!(said.stdout.contains("6 of 6 trials, 6 finished"), "{said:#?}");
+    for number in 0..6 {
+        let told = said.stderr.matches(&format!("trial {number}: ")).count();
+        assert_eq!(told, 1, "{said:#?}");
+    }
     let report = sweep(&place);
     assert_eq!(report["trials"].as_array().unwrap().len(), 6);
     // The file as it stands and the winner, each read on test.
@@ -106,6 +110,7 @@ fn from_the_file_to_the_best_file_and_back() {
     let said = place.run(&["sweep", "best", "--write", "best.toml"]);
     good(&said);
     let best = place.read("best.toml");
+    assert!(best.contains("# The best of 6 trials"), "{best}");
     assert!(best.starts_with("# Trial ") && best.contains("learning_rate="), "{best}");
     let said = place.run(&["pipeline", "run", "best.toml", "--offline"]);
     good(&said);
@@ -244,6 +249,55 @@ fn a_trial_without_memory_fails_with_the_reason_and_the_study_goes_on() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_worker_that_aborts_takes_only_its_trial_along() {
+    let place = Place::with_pipeline(SLOW);
+    let mut running = place.start(&[&ONE[..], &["--no-test"]].concat());
+    running.wait_until("a trial runs", || place.epochs_trained() >= 10);
+    running.signal_children("ABRT");
+    let said = running.finish();
+    good(&said);
+    let report = sweep(&place);
+    assert_eq!(report["trials"][0]["state"], "failed", "{report:#}");
+    let reason = report["trials"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("it died of signal 6"), "{reason}");
+    assert_eq!(report["trials"][1]["state"], "complete", "{report:#}");
+}
+
+#[test]
+fn the_time_of_the_workers_is_accounted_for() {
+    let place = Place::with_pipeline(QUICK);
+    let said = place.run(&[&RUN[..], &["--workers", "2", "--no-test"]].concat());
+    good(&said);
+    let effort = said.stderr.lines().find(|line| line.starts_with("6 trials in ")).unwrap();
+    assert!(effort.contains(" a minute; of the workers' time "), "{effort}");
+}
+
+#[test]
+fn what_a_pruner_compares_is_said_where_it_is_not_the_objective() {
+    let text = QUICK.replace("trials = 6\n", "trials = 6\npruner = { asha = {} }\n");
+    let place = Place::with_pipeline(&text);
+    let said = place.run(&[&ONE[..], &["--no-test"]].concat());
+    good(&said);
+    let word = "the pruner compares losses on validation, not `downstream_validation`";
+    assert!(said.stderr.contains(word), "{said:#?}");
+    let of_losses = text.replace("pruner =", "objective = \"reconstruction_validation\"\npruner =");
+    let place = Place::with_pipeline(&of_losses);
+    let said = place.run(&[&ONE[..], &["--no-test"]].concat());
+    good(&said);
+    assert!(!said.stderr.contains("the pruner compares"), "{said:#?}");
+    // Three epochs have one rung, at the first; the last epoch prunes nobody.
+    let ended: Vec<u64> = sweep(&place)["trials"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trial| trial["curve"].as_array().unwrap().last().unwrap()[0].as_u64().unwrap())
+        .collect();
+    assert_eq!(ended[0], 3);
+    assert!(ended.iter().all(|epochs| [1, 3].contains(epochs)) && ended.contains(&1), "{ended:?}");
+}
+
+#[test]
 fn a_study_whose_trials_all_fail_says_so() {
     let text =
         QUICK.replace("float = [1e-3, 1e-1], log = true", "float = [1e30, 1e35], log = true");
@@ -332,6 +386,8 @@ fn several_objectives_have_a_front() {
     good(&place.run(&ONE));
     let front = sweep(&place)["front"].as_array().unwrap().clone();
     assert!(!front.is_empty());
+    let said = place.run(&["sweep", "best", "--trial", &front[0].to_string()]);
+    assert!(said.stdout.contains("# One of 6 trials"), "{said:#?}");
     let said = place.run(&["sweep", "best"]);
     assert_eq!(said.code, Some(2), "{said:#?}");
     assert!(said.stderr.contains("name one of its front with `--trial`"), "{said:#?}");

@@ -11,7 +11,7 @@ use crate::{Measured, Place, Round, steps};
 pub fn round(place: &Place) -> Result<Round> {
     let rows = mnist()?.images;
     place.write_floats("rows.f32", rows.iter().copied())?;
-    let (model, _) = steps::model("small", place)?;
+    let model = steps::model("small", place)?;
     Ok(Box::new(move || {
         let start = Instant::now();
         let encoded = encode_all(model.as_ref(), rows.view(), HiddenLayers::Latent)?;

@@ -10,6 +10,7 @@ mod pipelines;
 mod process;
 mod rows;
 mod steps;
+mod tables;
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -70,11 +71,13 @@ fn prepare(work: &str, place: Place) -> Result<Round> {
     match work {
         "mnist" => return pipelines::mnist(place),
         "growth" => return pipelines::growth(place),
+        "stream" => return pipelines::streamed(place),
         _ => {}
     }
     let place = &place;
     match work {
         "encode" | "encode-onnx" => encode::round(place),
+        "adult" => tables::adult(),
         "logistic" => downstream::logistic(place),
         "matmul" => steps::matmul(place),
         "share" => steps::share(place),

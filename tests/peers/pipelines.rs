@@ -4,9 +4,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hourglass_core::{Interrupt, Silent};
-use hourglass_data::Locations;
-use hourglass_pipeline::{Pipeline, RunOptions, RunOutcome, load, parse, run};
+use hourglass_core::{Interrupt, Matrix, Progress, Seed, Silent, Targets};
+use hourglass_data::{Locations, RowWriter};
+use hourglass_pipeline::{
+    Pipeline, RunOptions, RunOutcome, load, parse, peak_rss_bytes, run, stream,
+};
+use rand::RngExt;
 use serde_json::{Map, Value, json};
 
 use crate::{Measured, Place, Round};
@@ -70,4 +73,72 @@ pub fn growth(place: Place) -> Result<Round> {
         let (_, after) = run_anew(&many, &place, "many")?;
         Ok(Measured { value: after / before, loss: None })
     }))
+}
+
+/// A table that is larger than what it may take of memory.
+const STREAM: &str = r#"
+    name = "stream"
+    seed = 1
+    data.parquet = { path = "rows.parquet", target = "target" }
+    split = { validation = 0.1, test = 0.1 }
+    preprocess.numeric = "standard"
+    model.undercomplete = { hidden_dims = [64], latent_dim = 16 }
+    train = { epochs = 1, batch_size = 1024, optimizer = { adam = { learning_rate = 1e-3 } } }
+    downstream = { models = [{ majority = {} }] }
+"#;
+
+const STREAM_ROWS: usize = 10_000_000;
+const STREAM_COLUMNS: usize = 30;
+/// What the columns are mixed from.
+const STREAM_FACTORS: usize = 6;
+/// Rows of a row group.
+const GROUP: usize = 250_000;
+
+/// Peak memory of a table of ten million rows that is preprocessed, trained on for an epoch and
+/// encoded, batch by batch.
+pub fn streamed(place: Place) -> Result<Round> {
+    write_rows(&place.folder.join("rows.parquet"))?;
+    let pipeline = parse(STREAM, "stream", &[])?;
+    Ok(Box::new(move || {
+        let options = RunOptions {
+            base: place.folder.clone(),
+            locations: Locations::usual(None, true),
+            runs_dir: place.folder.join("streamed"),
+            force: true,
+        };
+        let outcome = stream(&pipeline, &options, &Aloud, &Interrupt::new())?;
+        std::fs::remove_dir_all(&outcome.folder)?;
+        let peak = peak_rss_bytes().context("this system doesn't tell peak memory")?;
+        Ok(Measured { value: peak as f64 / f64::from(1 << 20), loss: outcome.validation_loss })
+    }))
+}
+
+/// Rows drawn from a few factors each, mixed, with noise; the first factor decides the class.
+fn write_rows(path: &Path) -> Result<()> {
+    let mut rng = Seed::new(5).rng();
+    let mut draw = |shape| Matrix::from_shape_simple_fn(shape, || rng.random::<f32>() - 0.5);
+    let mixing = draw((STREAM_FACTORS, STREAM_COLUMNS));
+    let names = (0..STREAM_COLUMNS).map(|i| format!("c{i}")).collect();
+    let mut writer = RowWriter::new(path, names);
+    for _ in 0..STREAM_ROWS / GROUP {
+        let factors = draw((GROUP, STREAM_FACTORS));
+        let rows = factors.dot(&mixing) + 0.1 * draw((GROUP, STREAM_COLUMNS));
+        let ids = factors.column(0).iter().map(|&factor| u32::from(factor > 0.0)).collect();
+        let names = vec!["low".to_owned(), "high".to_owned()];
+        writer.write(rows.view(), &Targets::Classes { ids, names }, None)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// Says what stages take where a person reads it.
+struct Aloud;
+
+#[expect(clippy::print_stderr, reason = "standard output belongs to the runner")]
+impl Progress for Aloud {
+    fn begin(&self, _what: &str, _total: Option<u64>) {}
+    fn advance(&self, _done: u64, _detail: &str) {}
+    fn end(&self, _summary: &str) {}
+    fn say(&self, line: &str) {
+        eprintln!("{line}");
+    }
 }

@@ -24,45 +24,63 @@ const N_TRIAL_STEPS: usize = 150;
 /// Side of the square product.
 const SQUARE: usize = 2048;
 
-/// A network, with the number of steps of a round.
-fn network(name: &str) -> Result<(ModelConfig, usize)> {
+/// A network, and how it is trained.
+struct Network {
+    config: ModelConfig,
+    shape: SampleShape,
+    batch: usize,
+    /// Steps of a round.
+    n_steps: usize,
+}
+
+fn network(name: &str) -> Result<Network> {
     let mlp = |widths: &str| format!(r#"{{ "undercomplete": {{ {widths} }} }}"#);
-    let (text, n_steps) = match name {
+    let vector = SampleShape::Vector { len: 784 };
+    let image = SampleShape::Image { channels: 1, height: 28, width: 28 };
+    let (text, shape, batch, n_steps) = match name {
         "small" | "small-compiled" | "small-fused" => {
-            (mlp(r#""hidden_dims": [256], "latent_dim": 64, "latent_activation": "relu""#), 200)
+            let widths = r#""hidden_dims": [256], "latent_dim": 64, "latent_activation": "relu""#;
+            (mlp(widths), vector, BATCH, 200)
         }
         "large" | "large-compiled" | "large-fused" => {
-            (mlp(r#""hidden_dims": [1024], "latent_dim": 256, "latent_activation": "relu""#), 60)
+            let widths = r#""hidden_dims": [1024], "latent_dim": 256, "latent_activation": "relu""#;
+            (mlp(widths), vector, BATCH, 60)
         }
-        "k-sparse" => (r#"{ "k_sparse": { "latent_dim": 1000, "k": 25 } }"#.to_owned(), 100),
+        "k-sparse" => {
+            (r#"{ "k_sparse": { "latent_dim": 1000, "k": 25 } }"#.to_owned(), vector, BATCH, 100)
+        }
+        "conv" => {
+            let text = r#"{ "convolutional": { "channels": [32, 64], "latent_dim": 64 } }"#;
+            (text.to_owned(), image, 128, 50)
+        }
         _ => bail!("no such work: {name}"),
     };
-    Ok((serde_json::from_str(&text)?, n_steps))
+    Ok(Network { config: serde_json::from_str(&text)?, shape, batch, n_steps })
 }
 
 /// The same model on both sides: its first weights are written for the peer.
-pub fn model(name: &str, place: &Place) -> Result<(Box<dyn Autoencoder>, usize)> {
-    let (config, n_steps) = network(name)?;
-    let model = build(&config, &SampleShape::Vector { len: 784 }, Seed::new(1))?;
+pub fn model(name: &str, place: &Place) -> Result<Box<dyn Autoencoder>> {
+    let Network { config, shape, .. } = network(name)?;
+    let model = build(&config, &shape, Seed::new(1))?;
     let mut weights = Vec::new();
     for parameter in model.parameters() {
         weights.extend(parameter.values()?);
     }
     place.write_floats("weights.f32", weights)?;
-    Ok((model, n_steps))
+    Ok(model)
 }
 
 /// Steps of one network, round after round.
 pub fn round(name: &str, place: &Place) -> Result<Round> {
     let rows = mnist()?.images;
     place.write_floats("rows.f32", rows.iter().copied())?;
-    let (model, n_steps) = model(name, place)?;
-    let mut steps = Steps::new(model, rows);
+    let Network { batch, n_steps, .. } = network(name)?;
+    let mut steps = Steps::new(model(name, place)?, rows, batch);
     Ok(Box::new(move || {
         let start = Instant::now();
         let loss = steps.take(n_steps)?;
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Measured { value: (n_steps * BATCH) as f64 / seconds, loss: Some(loss) })
+        Ok(Measured { value: (n_steps * batch) as f64 / seconds, loss: Some(loss) })
     }))
 }
 
@@ -71,15 +89,16 @@ struct Steps {
     model: Box<dyn Autoencoder>,
     optimizer: Optimizer,
     rows: Matrix,
+    batch: usize,
     done: usize,
 }
 
 impl Steps {
-    fn new(model: Box<dyn Autoencoder>, rows: Matrix) -> Steps {
+    fn new(model: Box<dyn Autoencoder>, rows: Matrix, batch: usize) -> Steps {
         let adam = AdamConfig { weight_decay: 0.01, ..AdamConfig::new(LEARNING_RATE) };
         let config = OptimizerConfig::Adamw(adam);
         let optimizer = Optimizer::new(config, model.parameters().to_vec());
-        Steps { model, optimizer, rows, done: 0 }
+        Steps { model, optimizer, rows, batch, done: 0 }
     }
 
     /// Mean loss of the next steps.
@@ -87,7 +106,7 @@ impl Steps {
         let n_rows = self.rows.nrows();
         let mut sum = 0.0;
         for _ in 0..n_steps {
-            let places = self.done * BATCH..(self.done + 1) * BATCH;
+            let places = self.done * self.batch..(self.done + 1) * self.batch;
             let batch: Vec<usize> = places.map(|i| i * STRIDE % n_rows).collect();
             let x = gather_rows(self.rows.view(), &batch)?;
             let context = Context::train(0.0, 1, Seed::new(self.done as u64));
@@ -131,13 +150,13 @@ pub fn matmul(place: &Place) -> Result<Round> {
 /// Share of that rate that the large step reaches.
 pub fn share(place: &Place) -> Result<Round> {
     let rows = mnist()?.images;
-    let (model, n_steps) = model("large", place)?;
+    let (model, n_steps) = (model("large", place)?, network("large")?.n_steps);
     let matrices = model.parameters().iter().filter(|parameter| parameter.decays());
     let n_weights: usize = matrices.map(|parameter| parameter.len()).sum();
     let first = model.parameters()[0].len();
     // Forward, gradient of the weights, and of the inputs but those of the first layer.
     let flops = 2.0 * (BATCH * (3 * n_weights - first)) as f64;
-    let mut steps = Steps::new(model, rows);
+    let mut steps = Steps::new(model, rows, BATCH);
     let [a, b] = squares();
     Ok(Box::new(move || {
         let start = Instant::now();
@@ -153,8 +172,7 @@ pub fn trials(place: &Place) -> Result<Round> {
     let rows = mnist()?.images;
     let mut trials = Vec::new();
     for _ in 0..2 {
-        let (model, _) = model("small", place)?;
-        trials.push(Steps::new(model, rows.clone()));
+        trials.push(Steps::new(model("small", place)?, rows.clone(), BATCH));
     }
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let (both, each) = (pool(2)?, [pool(1)?, pool(1)?]);

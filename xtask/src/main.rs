@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_sampler;
+mod bench_sweep;
 mod ci;
 mod start;
 mod tidy;
@@ -24,7 +25,7 @@ const COMMANDS: [(&str, &str); 6] = [
 
 /// Chores of the repository, with what they are for, in the order of the help.
 const CHORES: [(&str, &str); 5] = [
-    ("bench", "criterion's benches; `peers`: ours and theirs in turn; `sampler`: against Optuna's"),
+    ("bench", "criterion's benches; `peers`: with other people's; `sampler`, `sweep`: of searches"),
     ("ci", "format check, tidy, lints, documentation, tests; stops at the first failure"),
     ("tidy", "check the repository's own rules: arrows between crates, walls, text"),
     ("schema", "write schemas/pipeline.json for editors, and the reference page with it"),
@@ -62,6 +63,7 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     match (command.as_str(), rest) {
         ("help" | "--help" | "-h", []) => say(&help()),
         ("bench", [what, rest @ ..]) if what == "sampler" => bench_sampler::run(rest)?,
+        ("bench", [what, rest @ ..]) if what == "sweep" => bench_sweep::run(rest)?,
         ("ci", []) => ci::run()?,
         ("bench", rest) if !rest.iter().any(|arg| arg == "--help" || arg == "-h") => {
             bench::run(rest)?;

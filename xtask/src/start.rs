@@ -45,7 +45,7 @@ fn replace(mut command: Command) -> std::io::Result<()> {
 
 /// Builds the binary and says where it lies: beside this one, as both are built in release into
 /// the same target folder, wherever `CARGO_TARGET_DIR` or a configuration file put it.
-fn build() -> Result<PathBuf, String> {
+pub fn build() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("who am I: {error}"))?;
     let binary = this.with_file_name(format!("hourglass{}", std::env::consts::EXE_SUFFIX));
     if !binary.exists() {

@@ -1,7 +1,10 @@
 //! Matrix products whose bits do not depend on the number of threads.
 //!
 //! A product is cut into blocks by its shape alone, each block is computed by one thread, and no
-//! two blocks share a sum. The kernels are those of the `gemm` crate, which candle uses too.
+//! two blocks share a sum. The kernels are those of the `gemm` crate, which candle uses too; a right
+//! side that many rows meet has one of its own, [`Panels`].
+
+mod panels;
 
 use std::ops::Range;
 
@@ -9,6 +12,8 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::Matrix;
+
+pub use panels::Panels;
 
 /// Multiply-adds of the least block: 20 us of one core, far above what handing it over costs.
 const BLOCK_WORK: usize = 2 << 20;

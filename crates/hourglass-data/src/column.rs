@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::error::Error;
+
 /// Code of a level that is missing.
 pub const MISSING_LEVEL: u32 = u32::MAX;
 
@@ -106,16 +108,19 @@ impl Column {
 
     /// The rows of `other` behind the own ones; both are of one kind.
     ///
-    /// # Panics
-    /// If they aren't.
-    pub fn append(&mut self, other: &Column) {
+    /// # Errors
+    /// [`Error::Kinds`] if they aren't; the own rows stay as they were.
+    pub fn append(&mut self, other: &Column) -> Result<(), Error> {
         match (self, other) {
             (Column::Numbers(own), Column::Numbers(more))
             | (Column::Dates(own), Column::Dates(more)) => own.extend(more),
             (Column::Booleans(own), Column::Booleans(more)) => own.extend(more),
             (Column::Levels(own), Column::Levels(more)) => own.append(more),
-            (own, more) => panic!("a {} column can't follow a {} one", more.kind(), own.kind()),
+            (own, more) => {
+                return Err(Error::Kinds { first: own.kind(), second: more.kind() });
+            }
         }
+        Ok(())
     }
 
     /// A number that two rows share exactly if their values are the same text or the same number.
@@ -160,6 +165,16 @@ mod tests {
         assert_eq!(levels.names, ["b", "a", "c"]);
         assert_eq!(levels.codes, [0, 1, 0, MISSING_LEVEL, 2, MISSING_LEVEL, 1]);
         assert_eq!((levels.get(4), levels.get(3)), (Some("c"), None));
+    }
+
+    #[test]
+    fn columns_of_two_kinds_are_not_joined() {
+        let mut numbers = Column::Numbers(vec![1.0]);
+        let error = numbers.append(&Column::Booleans(vec![None])).unwrap_err();
+        assert!(matches!(error, Error::Kinds { first: "numeric", second: "boolean" }), "{error}");
+        assert_eq!(numbers.len(), 1);
+        numbers.append(&Column::Numbers(vec![2.0])).unwrap();
+        assert_eq!(numbers, Column::Numbers(vec![1.0, 2.0]));
     }
 
     #[test]

@@ -20,6 +20,16 @@ pub enum Error {
         /// The way out.
         hint: String,
     },
+    /// Parts of one column hold values of two kinds.
+    #[error(
+        "a {second} column can't follow a {first} one\nhint: say under `data.types` what it is"
+    )]
+    Kinds {
+        /// What the first part holds.
+        first: &'static str,
+        /// What the part behind it holds.
+        second: &'static str,
+    },
     /// A data set that the catalogue doesn't hold.
     #[error("the catalogue holds no data set `{name}`\nhint: {hint}")]
     UnknownDataset {

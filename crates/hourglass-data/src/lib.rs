@@ -58,4 +58,4 @@ pub use split::{Published, SplitBy, SplitConfig};
 pub use stream::{Batch, Batches, FittedStream, Stream};
 pub use table::{Features, Loaded, Origin, Provenance, SourceFile, Table};
 pub use typing::ColumnType;
-pub use write::{Cells, write_parquet};
+pub use write::{Cells, RowWriter, write_parquet};

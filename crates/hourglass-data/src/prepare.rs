@@ -2,16 +2,20 @@
 //! training rows, treat all rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use hourglass_core::{Matrix, Partition, Samples, Seed, Targets};
 use ndarray::{Axis, s};
+use rayon::prelude::*;
 
 use crate::column::Column;
 use crate::error::{Error, nearest};
 use crate::preprocess::{Missing, PreprocessConfig, Preprocessor};
 use crate::split::{SplitBy, SplitConfig, split};
 use crate::table::{Features, Loaded, Table};
+
+/// Rows that one task makes the hashes of.
+const PRINTS: usize = 1024;
 
 /// What [`prepare`] gives.
 #[derive(Clone, Debug)]
@@ -133,7 +137,7 @@ impl<'a> Sources<'a> {
             };
             match &mut column {
                 None => column = Some(columns[at].clone()),
-                Some(column) => column.append(&columns[at]),
+                Some(column) => column.append(&columns[at])?,
             }
         }
         let Some(column) = column else { return Ok(None) };
@@ -182,13 +186,13 @@ impl<'a> Sources<'a> {
 
     /// How many rows of the later parts stand in the training part, too, in words.
     fn duplicates(&self, parts: &[Vec<usize>; 3]) -> Vec<String> {
-        let mut seen: HashMap<u128, u32> = HashMap::new();
-        for &row in &parts[0] {
-            *seen.entry(self.print(row)).or_default() += 1;
-        }
+        let prints = |rows: &[usize]| -> Vec<u128> {
+            rows.par_iter().with_min_len(PRINTS).map(|&row| self.print(row)).collect()
+        };
+        let seen: HashSet<u128> = prints(&parts[0]).into_iter().collect();
         let mut notes = Vec::new();
         for (rows, part) in [(&parts[1], "validation"), (&parts[2], "test")] {
-            let n = rows.iter().filter(|&&row| seen.contains_key(&self.print(row))).count();
+            let n = prints(rows).iter().filter(|print| seen.contains(print)).count();
             if n > 0 {
                 let n_rows = rows.len();
                 notes.push(format!(
@@ -274,11 +278,11 @@ impl<'a> Sources<'a> {
         let pick = |&at: &usize| {
             let mut picked = columns[0][at].select(&train_rows[0]);
             if let Some(rows) = train_rows.get(1).filter(|rows| !rows.is_empty()) {
-                picked.append(&columns[1][at].select(rows));
+                picked.append(&columns[1][at].select(rows))?;
             }
-            picked
+            Ok(picked)
         };
-        let train: Vec<Column> = features.iter().map(pick).collect();
+        let train = features.iter().map(pick).collect::<Result<Vec<Column>, Error>>()?;
         let targets = self.targets.select(&train_rows_in_order(&train_rows, self.n_train));
         let (fitted, out_of_fold) =
             Preprocessor::fit_columns(&names, &train, &targets, config, seed)?;

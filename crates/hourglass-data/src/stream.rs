@@ -21,11 +21,11 @@ use crate::column::Column;
 use crate::config::{CsvSource, DataConfig, TableFile};
 use crate::content::is_gzip;
 use crate::csv::{self, Csv, Layout, Position};
-use crate::error::Error;
+use crate::error::{Error, nearest};
 use crate::frame::{Classes, Kinds, Labels, Reading, Roles, Source, Typed};
 use crate::parquet::{open, refused};
 use crate::preprocess::{ExactMoments, Missing, PreprocessConfig, Preprocessor};
-use crate::split::SplitConfig;
+use crate::split::{SplitBy, SplitConfig};
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 65_536;
@@ -35,6 +35,9 @@ const MOST_BYTES: usize = 256 << 20;
 
 /// Bytes of text that are read at a time.
 const BLOCK_BYTES: usize = 16 << 20;
+
+/// The parts of single rows, in the order in which they are counted.
+const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
 /// Training rows that are sampled, and the values that the sample may hold.
 const SAMPLE_ROWS: usize = 100_000;
@@ -75,10 +78,14 @@ pub struct Batch {
     pub features: Matrix,
     /// One target a row.
     pub targets: Targets,
+    /// The part of each row: training, validation or test.
+    pub parts: Vec<Part>,
 }
 
 impl Stream {
-    /// Opens the table of a `[data]` section. Rows are put into parts at random, each on its own.
+    /// Opens the table of a `[data]` section. Rows are put into parts at random, each on its own,
+    /// or all rows with the same value of a column together where the split is by group. Which part
+    /// a group falls to follows from its value alone, so that nothing about it has to be kept.
     ///
     /// # Errors
     /// [`Error::Config`] for a source or a split that can't be streamed, [`Error::Io`].
@@ -91,8 +98,8 @@ impl Stream {
         config.check()?;
         split.check(config.publishes_test())?;
         let refuse = |key: &str, problem: &str| {
-            let hint = "streams read one CSV or Parquet file and split it at random; load the table \
-                        whole for the rest";
+            let hint = "streams read one CSV or Parquet file and split it at random or by group; \
+                        load the table whole for the rest";
             Err(Error::config(key, problem, hint))
         };
         let source = match config {
@@ -114,8 +121,8 @@ impl Stream {
         if config.publishes_test() {
             return refuse("data", "names test rows of their own, which can't be streamed");
         }
-        if split.folds.is_some() || split.column().is_some() {
-            return refuse("split", "asks for folds, groups or times, which can't be streamed");
+        if split.folds.is_some() || matches!(split.by, SplitBy::Time { .. }) {
+            return refuse("split", "asks for folds or times, which can't be streamed");
         }
         open(source.path())?;
         let (reading, split) = (Reading::of(config), split.clone());
@@ -178,9 +185,52 @@ impl Stream {
         Ok(Reader { frames, path: self.source.path(), waiting: VecDeque::new(), before: 0 })
     }
 
-    /// The part of a row, by its number in the file.
-    fn part(&self, row: usize) -> usize {
-        let draw = mix(self.parts, row as u64) as f64 / u64::MAX as f64;
+    /// Names of the columns that are features; the one that says which rows belong together isn't.
+    fn features(&self, typed: &Typed<'_>) -> Result<Vec<String>, Error> {
+        let mut names = typed.features(&self.roles())?;
+        let Some((group, field)) = self.split.column() else { return Ok(names) };
+        let Some(at) = names.iter().position(|name| name == group) else {
+            let hint = nearest(group, names.iter().map(String::as_str));
+            return Err(Error::config(field, format!("names no feature column `{group}`"), hint));
+        };
+        names.remove(at);
+        if names.is_empty() {
+            let what = "the table without the column that `split.by` names".to_owned();
+            let hint = "is it the right file?";
+            return Err(Error::Empty { what, missing: "feature column", hint });
+        }
+        Ok(names)
+    }
+
+    /// The part of each row of a batch: by its group, or by its number in the file.
+    fn parts(&self, typed: &Typed<'_>, first_row: usize) -> Result<Vec<usize>, Error> {
+        let n_rows = typed.n_rows();
+        let Some((group, field)) = self.split.column() else {
+            return Ok((first_row..first_row + n_rows).map(|row| self.part(row as u64)).collect());
+        };
+        let at = typed.names.iter().position(|name| name == group);
+        let column = &typed.columns[at.expect("the first batch had it, and names stay the same")];
+        if let Some(row) = (0..n_rows).find(|&row| column.is_missing(row)) {
+            let row = first_row + row + 1;
+            let problem = format!("names `{group}`, which is missing in row {row}");
+            let hint = "complete the row, or leave it out by `data.filter`";
+            return Err(Error::config(field, problem, hint));
+        }
+        Ok(match column {
+            // Codes depend on the batch, texts don't.
+            Column::Levels(levels) => {
+                let number = |name: &String| Seed::new(self.parts).child(name).value();
+                let parts: Vec<usize> =
+                    levels.names.iter().map(|name| self.part(number(name))).collect();
+                levels.codes.iter().map(|&code| parts[code as usize]).collect()
+            }
+            column => (0..n_rows).map(|row| self.part(column.identity(row))).collect(),
+        })
+    }
+
+    /// The part that a number falls to: that of a row in the file, or that of a group.
+    fn part(&self, number: u64) -> usize {
+        let draw = mix(self.parts, number) as f64 / u64::MAX as f64;
         let test = f64::from(self.split.test.unwrap_or(crate::split::DEFAULT_TEST));
         let validation = (1.0 - test) * f64::from(self.split.validation);
         match draw {
@@ -236,7 +286,7 @@ impl Pass {
     ) -> Result<usize, Error> {
         let roles = stream.roles();
         if self.kinds.is_none() {
-            let features = typed.features(&roles)?;
+            let features = stream.features(typed)?;
             let at = |name: &String| typed.names.iter().position(|known| known == name);
             self.features = features.iter().filter_map(at).collect();
             self.moments = vec![ExactMoments::default(); self.features.len()];
@@ -247,9 +297,10 @@ impl Pass {
         let names: Vec<&str> = self.features.iter().map(|&at| typed.names[at].as_str()).collect();
         let gaps = gaps(&columns, &names, config.missing, first_row)?;
         let n_rows = gaps.len();
+        let parts = stream.parts(typed, first_row)?;
         let mut train = Vec::with_capacity(n_rows);
         for row in (0..n_rows).filter(|&row| !gaps[row]) {
-            let part = stream.part(first_row + row);
+            let part = parts[row];
             self.n_rows[part] += 1;
             if part == 0 {
                 train.push(row);
@@ -257,7 +308,7 @@ impl Pass {
         }
         ExactMoments::add_all(&mut self.moments, &columns, &train);
         let seed = stream.seed.child("sample").value();
-        self.sample.add(&columns, &labels, &train, first_row, seed);
+        self.sample.add(&columns, &labels, &train, first_row, seed)?;
         self.classes.add(&labels);
         Ok(first_row + n_rows)
     }
@@ -358,7 +409,7 @@ impl Sample {
         train: &[usize],
         first_row: usize,
         seed: u64,
-    ) {
+    ) -> Result<(), Error> {
         let key = |row: usize| mix(seed, (first_row + row) as u64);
         let taken: Vec<usize> = train
             .iter()
@@ -371,13 +422,17 @@ impl Sample {
             labels => Label::Class(labels.class(row)),
         }));
         let picked = columns.iter().map(|column| column.select(&taken));
-        match self.columns.is_empty() {
-            true => self.columns = picked.collect(),
-            false => self.columns.iter_mut().zip(picked).for_each(|(own, more)| own.append(&more)),
+        if self.columns.is_empty() {
+            self.columns = picked.collect();
+        } else {
+            for (own, more) in self.columns.iter_mut().zip(picked) {
+                own.append(&more)?;
+            }
         }
         if self.keys.len() > 2 * self.most() {
             self.prune();
         }
+        Ok(())
     }
 
     /// Keeps the rows with the smallest keys, in the order of the file.
@@ -470,7 +525,7 @@ impl Batches<'_> {
             let n_rows = typed.n_rows();
             let rows: Vec<usize> = match missing {
                 Missing::DropRows => {
-                    let names = typed.features(&roles)?;
+                    let names = stream.features(&typed)?;
                     let at = |name: &String| typed.names.iter().position(|known| known == name);
                     let columns: Vec<&Column> =
                         names.iter().filter_map(at).map(|at| &typed.columns[at]).collect();
@@ -481,16 +536,16 @@ impl Batches<'_> {
             };
             let first_row = self.first_row;
             self.first_row += n_rows;
-            let rows: Vec<usize> = rows
-                .into_iter()
-                .filter(|&row| belongs(stream.part(first_row + row), self.part))
-                .collect();
+            let parts = stream.parts(&typed, first_row)?;
+            let rows: Vec<usize> =
+                rows.into_iter().filter(|&row| belongs(parts[row], self.part)).collect();
             if rows.is_empty() {
                 continue;
             }
             let features = preprocessor.transform_rows(&typed.names, &typed.columns, &rows)?;
             let targets = typed.labels(&roles)?.into_targets(classes).select(&rows);
-            return Ok(Some(Batch { features, targets }));
+            let parts = rows.iter().map(|&row| PARTS[stream.part(first_row + row)]).collect();
+            return Ok(Some(Batch { features, targets, parts }));
         }
     }
 }
@@ -685,6 +740,11 @@ mod tests {
         Stream::open(&config, dir, &SplitConfig::default(), Seed::new(3))
     }
 
+    fn by_group(column: &str) -> SplitConfig {
+        let by = SplitBy::Group { column: column.to_owned() };
+        SplitConfig { by, ..SplitConfig::default() }
+    }
+
     fn preprocess(text: &str) -> PreprocessConfig {
         toml::from_str(text).unwrap()
     }
@@ -717,7 +777,7 @@ mod tests {
         let locations = Locations::usual(None, true);
         let resolved = crate::locate(&data, dir.path(), &locations).unwrap();
         let Loaded { train, .. } = resolved.load(Seed::new(1), &Default::default()).unwrap();
-        let rows: Vec<usize> = (0..N_ROWS).filter(|&row| stream.part(row) == 0).collect();
+        let rows: Vec<usize> = (0..N_ROWS).filter(|&row| stream.part(row as u64) == 0).collect();
         assert_eq!(fitted.n_rows(Part::Train), rows.len());
         let columns: Vec<Column> =
             train.features.to_columns().iter().map(|column| column.select(&rows)).collect();
@@ -781,7 +841,7 @@ mod tests {
             let column = Column::Numbers((first..first + n).map(|i| i as f64).collect());
             let rows: Vec<usize> = (0..n).collect();
             ExactMoments::add_all(&mut moments, &[&column], &rows);
-            sample.add(&[&column], &labels, &rows, first, 9);
+            sample.add(&[&column], &labels, &rows, first, 9).unwrap();
         }
         sample.prune();
         assert_eq!(sample.keys.len(), SAMPLE_ROWS);
@@ -790,6 +850,46 @@ mod tests {
         assert!((mean / (n_rows as f64 / 2.0) - 1.0).abs() < 0.01, "{mean}");
         assert!(values.is_sorted());
         assert!((moments[0].mean - (n_rows - 1) as f64 / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn groups_stay_together_whatever_the_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = preprocess("numeric = 'none'");
+        // More rows than a batch holds; `x` is the number of the group, named `g` as a text whose
+        // codes differ from batch to batch, and `h` as a number.
+        let n_rows = BATCH_ROWS + 20_000;
+        let group = |row: usize| (row * 7919 + row / 1000) % 50;
+        let text: String =
+            (0..n_rows).map(|row| format!("{0},g{0},{0},{1}\n", group(row), row % 2)).collect();
+        std::fs::write(dir.path().join("a.csv"), format!("x,g,h,y\n{text}")).unwrap();
+        for (column, other) in [("g", "h"), ("h", "g")] {
+            let keys = format!("path = 'a.csv'\ntarget = 'y'\ndrop_columns = ['{other}']");
+            let data: DataConfig = toml::from_str(&format!("[csv]\n{keys}")).unwrap();
+            let split = by_group(column);
+            let stream = Stream::open(&data, dir.path(), &split, Seed::new(3)).unwrap();
+            let fitted = stream.fit(&config).unwrap();
+            assert_eq!(fitted.preprocessor().output_names(), ["x"], "the group is no feature");
+            let groups = |part| -> std::collections::BTreeSet<u32> {
+                gather(&fitted, part).0.into_iter().map(|x| x as u32).collect()
+            };
+            let parts = [Part::Train, Part::Validation, Part::Test].map(groups);
+            assert!(parts.iter().all(|part| !part.is_empty()));
+            assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 50, "{parts:?}");
+            assert_eq!(fitted.n_rows(Part::All), n_rows);
+        }
+        let open = |text: &str| {
+            std::fs::write(dir.path().join("b.csv"), text).unwrap();
+            let data: DataConfig = toml::from_str("[csv]\npath = 'b.csv'\ntarget = 'y'").unwrap();
+            let stream = Stream::open(&data, dir.path(), &by_group("g"), Seed::new(3)).unwrap();
+            stream.fit(&config).map(drop).unwrap_err().to_string()
+        };
+        let said = open("x,g,y\n1,a,0\n2,,1\n");
+        assert!(said.contains("names `g`, which is missing in row 2"), "{said}");
+        let said = open("x,h,y\n1,a,0\n2,b,1\n");
+        assert!(said.contains("names no feature column `g`"), "{said}");
+        let said = open("g,y\n1,0\n2,1\n");
+        assert!(said.contains("without the column that `split.by` names"), "{said}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use hourglass_core::{Interrupt, Matrix, Seed, Silent};
 use hourglass_downstream::statistics::compare_shared_rows;
 use hourglass_downstream::{
-    Calibration, Error, EstimatorConfig, FitData, Knn, LogisticRegression, fit_classifier, metrics,
+    Error, EstimatorConfig, FitData, Knn, LogisticRegression, Protocol, fit_classifier, metrics,
 };
 use ndarray::{Array2, s};
 use rand::RngExt;
@@ -29,7 +29,8 @@ fn main() -> Result<(), Error> {
         EstimatorConfig::Knn(Knn { k: Some(15) }),
     ] {
         let (seed, interrupt) = (Seed::new(1), Interrupt::new());
-        let fitted = fit_classifier(&config, &data, Calibration::None, seed, &Silent, &interrupt)?;
+        let protocol = Protocol { inner_folds: 5, ..Protocol::default() };
+        let fitted = fit_classifier(&config, &data, protocol, seed, &Silent, &interrupt)?;
         let predicted = fitted.predict(test)?;
         println!("{}: accuracy {:.3}", config.name(), metrics::accuracy(truth, &predicted));
         let correct = metrics::correct(truth, &predicted);

@@ -187,6 +187,39 @@ impl EstimatorConfig {
     }
 }
 
+impl EstimatorConfig {
+    /// The same on inner folds with `n_train` of the `n_rows` rows each. Linear models name their
+    /// penalties here, so that one is judged on every fold; the lasso's depend on the values
+    /// ([`Lasso::candidates`]).
+    pub(crate) fn fold_candidates(&self, n_train: usize, n_rows: usize) -> Vec<EstimatorConfig> {
+        match self {
+            EstimatorConfig::LogisticRegression(config) => config
+                .candidates(n_train)
+                .into_iter()
+                .map(EstimatorConfig::LogisticRegression)
+                .collect(),
+            EstimatorConfig::LinearSvm(config) => {
+                config.candidates(n_train).into_iter().map(EstimatorConfig::LinearSvm).collect()
+            }
+            EstimatorConfig::Ridge(config) => {
+                config.candidates(n_train).into_iter().map(EstimatorConfig::Ridge).collect()
+            }
+            other => other.candidates(n_train, n_rows),
+        }
+    }
+
+    /// A candidate as it is fitted while candidates are compared.
+    pub(crate) fn hurried(&self) -> EstimatorConfig {
+        match self {
+            EstimatorConfig::LogisticRegression(config) => {
+                EstimatorConfig::LogisticRegression(config.hurried())
+            }
+            EstimatorConfig::LinearSvm(config) => EstimatorConfig::LinearSvm(config.hurried()),
+            other => other.clone(),
+        }
+    }
+}
+
 /// How much a row counts while a classifier is fitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -6,8 +6,8 @@ use ndarray::s;
 
 use crate::metrics::{accuracy, r2};
 use crate::{
-    Calibration, ClassWeight, Error, EstimatorConfig, FitData, Fitted, FittedRegressor, ValueData,
-    fit_classifier, fit_regressor,
+    Calibration, ClassWeight, Error, EstimatorConfig, FitData, Fitted, FittedRegressor, Protocol,
+    ValueData, fit_classifier, fit_regressor,
 };
 
 /// Numbers in [0, 1) that are as easily made in numpy:
@@ -54,7 +54,7 @@ fn fit_values<'a>(
     config: &EstimatorConfig,
     data: &ValueData<'a>,
 ) -> Result<Box<dyn FittedRegressor + 'a>, Error> {
-    fit_regressor(config, data, Seed::new(7), &Silent, &Interrupt::new())
+    fit_regressor(config, data, 1, Seed::new(7), &Silent, &Interrupt::new())
 }
 
 fn classifiers() -> Vec<EstimatorConfig> {
@@ -149,8 +149,9 @@ fn scores_are_probabilities_where_they_say_so() {
     for config in classifiers() {
         for calibration in [Calibration::None, Calibration::Sigmoid, Calibration::Isotonic] {
             let (seed, interrupt) = (Seed::new(7), Interrupt::new());
+            let protocol = Protocol { calibration, ..Protocol::default() };
             let fitted =
-                fit_classifier(&config, &data, calibration, seed, &Silent, &interrupt).unwrap();
+                fit_classifier(&config, &data, protocol, seed, &Silent, &interrupt).unwrap();
             let scores = fitted.scores(x.slice(s![400.., ..])).unwrap();
             assert_eq!(scores.dim(), (100, 3), "{}", config.name());
             let calibrated = calibration != Calibration::None;
@@ -198,8 +199,8 @@ fn a_model_of_the_other_task_is_named() {
     let (x, classes) = blobs(60, 5, 2, 4, 0.5);
     let data = FitData::split(x.view(), &classes, 40, 2);
     let ridge = EstimatorConfig::Ridge(crate::Ridge::default());
-    let found =
-        fit_classifier(&ridge, &data, Calibration::None, Seed::new(1), &Silent, &Interrupt::new());
+    let protocol = Protocol::default();
+    let found = fit_classifier(&ridge, &data, protocol, Seed::new(1), &Silent, &Interrupt::new());
     let said = found.err().unwrap().to_string();
     assert!(said.starts_with("`ridge` predicts values, but the target is classes"), "{said}");
 }

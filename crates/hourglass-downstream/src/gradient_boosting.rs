@@ -51,7 +51,7 @@ pub struct GradientBoosting {
     pub n_rounds: usize,
     /// Share of each tree's values that is added.
     pub learning_rate: f64,
-    /// Splits from the root to a leaf at most; chosen on validation unless given.
+    /// Splits from the root to a leaf at most; chosen unless given.
     pub max_depth: Option<usize>,
     /// Share of the columns that a tree sees.
     pub column_sample: f64,

@@ -45,7 +45,7 @@ const LANES: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Knn {
-    /// Neighbours that vote; chosen on validation unless given.
+    /// Neighbours that vote; chosen unless given.
     pub k: Option<usize>,
 }
 

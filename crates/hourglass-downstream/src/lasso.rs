@@ -39,7 +39,7 @@ const BLOCK_ROWS: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Lasso {
-    /// Strength of the penalty; chosen on validation unless given.
+    /// Strength of the penalty; chosen unless given.
     pub alpha: Option<f64>,
 }
 
@@ -54,6 +54,17 @@ impl Lasso {
         let alpha = self.alpha.unwrap_or(1.0);
         let holds = alpha > 0.0 && alpha.is_finite();
         require(holds, Self::NAME, "alpha", alpha, "positive and finite")
+    }
+
+    /// The penalties that are tried on folds of these rows, the strongest first.
+    pub(crate) fn candidates(&self, rows: MatrixView<'_>, values: &[f32]) -> Vec<Lasso> {
+        match self.alpha {
+            Some(_) => vec![self.clone()],
+            None => {
+                let strongest = Products::of(rows, values).strongest();
+                SHARES.map(|share| Lasso { alpha: Some(share * strongest) }).to_vec()
+            }
+        }
     }
 }
 
@@ -94,7 +105,9 @@ impl Regressor for Lasso {
                     }
                 }
                 let (error, alpha) = best.unwrap_or((f64::NAN, products.strongest()));
-                chosen.insert("validation_rmse".to_owned(), error);
+                // In units of the spread, as the other linear models have it.
+                let (_, unit) = data.location();
+                chosen.insert("validation_score".to_owned(), -error / f64::from(unit));
                 alpha
             }
         };

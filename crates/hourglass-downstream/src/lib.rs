@@ -3,8 +3,8 @@
 //! Every classifier stands behind one surface: an [`EstimatorConfig`] from the pipeline file makes
 //! an [`Estimator`], which fits [`FitData`] into a [`Fitted`] that predicts; every regressor behind
 //! its twin, [`Regressor`] on [`ValueData`]. [`fit_classifier`] and [`fit_regressor`] add the
-//! protocol: what the file leaves open is chosen on validation rows among the same few candidates
-//! for every feature set, so that none is favoured.
+//! protocol: what the file leaves open is chosen among the same few candidates for every feature
+//! set, on inner folds of the labelled rows or on validation rows, so that none is favoured.
 //!
 //! It sees matrices, class indices and numbers. It knows no tensor, no file and no autoencoder, and
 //! it doesn't scale features: the caller does.
@@ -61,4 +61,4 @@ pub use ridge::Ridge;
 pub use statistics::{Comparison, Estimate, Mark};
 pub use svr::Svr;
 pub use trees::growth::MaxFeatures;
-pub use tune::{fit_classifier, fit_regressor};
+pub use tune::{Protocol, fit_classifier, fit_regressor};

@@ -27,7 +27,7 @@ use crate::{Error, Estimator, FitData, Fitted};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct LogisticRegression {
-    /// Inverse strength of the penalty; chosen on validation unless given.
+    /// Inverse strength of the penalty; chosen unless given.
     pub c: Option<f32>,
     /// Steps of each fit.
     pub max_iterations: usize,
@@ -50,6 +50,23 @@ impl LogisticRegression {
     /// [`Error::Config`] for the first value outside its range.
     pub fn check(&self) -> Result<(), Error> {
         self.settings().check()
+    }
+
+    /// The penalties that are tried on folds with so many training rows, the strongest first.
+    pub(crate) fn candidates(&self, n_train: usize) -> Vec<LogisticRegression> {
+        match self.c {
+            Some(_) => vec![self.clone()],
+            None => linear::strengths(n_train)
+                .map(|c| LogisticRegression { c: Some(c as f32), ..self.clone() })
+                .to_vec(),
+        }
+    }
+
+    /// The same, stopped as early as in the search on validation rows.
+    pub(crate) fn hurried(&self) -> LogisticRegression {
+        let (max_iterations, tolerance) =
+            linear::search_limits(self.max_iterations, self.tolerance);
+        LogisticRegression { max_iterations, tolerance: tolerance.min(0.5), ..self.clone() }
     }
 
     fn settings(&self) -> Settings {

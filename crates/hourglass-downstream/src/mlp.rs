@@ -47,9 +47,9 @@ const TINY: f32 = 1e-8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Mlp {
-    /// Hidden units; chosen on validation unless given.
+    /// Hidden units; chosen unless given.
     pub hidden: Option<usize>,
-    /// Weight decay; chosen on validation unless given.
+    /// Weight decay; chosen unless given.
     pub weight_decay: Option<f32>,
     /// Adam's learning rate.
     pub learning_rate: f32,

@@ -25,7 +25,7 @@ const SMOOTHING: [f64; 5] = [1e-9, 1e-6, 1e-3, 1e-2, 1e-1];
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct NaiveBayes {
-    /// Share of the largest variance that is added to every one; chosen on validation unless given.
+    /// Share of the largest variance that is added to every one; chosen unless given.
     pub smoothing: Option<f64>,
 }
 

@@ -33,7 +33,7 @@ pub struct RandomForest {
     pub max_features: Option<MaxFeatures>,
     /// Splits from the root to a leaf at most; unlimited unless given.
     pub max_depth: Option<usize>,
-    /// Drawn rows in a leaf at least; chosen on validation unless given.
+    /// Drawn rows in a leaf at least; chosen unless given.
     pub min_leaf: Option<usize>,
 }
 

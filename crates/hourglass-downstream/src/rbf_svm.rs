@@ -43,9 +43,9 @@ const PREDICTED_ROWS: usize = 1024;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct RbfSvm {
-    /// Inverse strength of the penalty; chosen on validation unless given.
+    /// Inverse strength of the penalty; chosen unless given.
     pub c: Option<f64>,
-    /// Width of the kernel, relative to the usual one; chosen on validation unless given.
+    /// Width of the kernel, relative to the usual one; chosen unless given.
     pub gamma: Option<f64>,
 }
 

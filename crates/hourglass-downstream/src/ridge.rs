@@ -20,7 +20,7 @@ use crate::regressor::{FittedRegressor, Regressor, ValueData};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Ridge {
-    /// Strength of the penalty; chosen on validation unless given.
+    /// Strength of the penalty; chosen unless given.
     pub alpha: Option<f64>,
 }
 
@@ -35,6 +35,14 @@ impl Ridge {
         let alpha = self.alpha.unwrap_or(1.0);
         let holds = alpha > 0.0 && alpha.is_finite();
         require(holds, Self::NAME, "alpha", alpha, "positive and finite")
+    }
+
+    /// The penalties that are tried on folds with so many training rows, the strongest first.
+    pub(crate) fn candidates(&self, n_train: usize) -> Vec<Ridge> {
+        match self.alpha {
+            Some(_) => vec![self.clone()],
+            None => linear::strengths(n_train).map(|c| Ridge { alpha: Some(0.5 / c) }).to_vec(),
+        }
     }
 }
 

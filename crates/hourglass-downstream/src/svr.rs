@@ -41,9 +41,9 @@ const MAX_ROWS: usize = MAX_EXACT / 2;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Svr {
-    /// Inverse strength of the penalty; chosen on validation unless given.
+    /// Inverse strength of the penalty; chosen unless given.
     pub c: Option<f64>,
-    /// Width of the kernel, relative to the usual one; chosen on validation unless given.
+    /// Width of the kernel, relative to the usual one; chosen unless given.
     pub gamma: Option<f64>,
 }
 

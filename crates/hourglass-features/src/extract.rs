@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::{FeatureSet, FeaturesConfig, HiddenLayers, Pca, Result, Scaler};
 
-/// Rows that are encoded at a time: few enough to share among threads, many
-/// enough that packing the weights anew does not count.
+/// Rows that are encoded at a time: few enough to share among threads, many enough that handing
+/// them over, and packing weights where a model does so for each batch, does not count.
 const BATCH_ROWS: usize = 1024;
 
 /// What features are made from.
@@ -145,12 +145,16 @@ fn encode_into(
     dst: &mut Matrix,
     first_column: usize,
 ) -> Result<()> {
+    let latents = match layers {
+        HiddenLayers::Latent => Some(model.row_encoder()?),
+        HiddenLayers::AllHidden => None,
+    };
     let chunks = dst.axis_chunks_iter_mut(Axis(0), BATCH_ROWS).into_par_iter();
     let batches = rows.axis_chunks_iter(Axis(0), BATCH_ROWS).into_par_iter();
     chunks.zip(batches).try_for_each(|(mut dst, rows)| {
-        if layers == HiddenLayers::Latent {
+        if let Some(encode) = &latents {
             let columns = first_column..first_column + model.latent_dim();
-            return Ok(model.encode_rows(rows, dst.slice_mut(s![.., columns]))?);
+            return Ok(encode(rows, dst.slice_mut(s![.., columns]))?);
         }
         let activations = model.hidden(&rows_of(rows)?)?;
         let mut column = first_column;
@@ -216,6 +220,27 @@ mod tests {
                     assert_eq!(found.matrix.slice(fit), other.matrix.slice(fit), "{set:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn latents_do_not_depend_on_threads_or_neighbours() {
+        let mut rng = Seed::new(8).rng();
+        let rows = Matrix::from_shape_simple_fn((2100, 9), || rng.random::<f32>().max(0.6) - 0.6);
+        let config: ModelConfig =
+            serde_json::from_str(r#"{ "undercomplete": { "hidden_dims": [7], "latent_dim": 3 } }"#)
+                .unwrap();
+        let model = build(&config, &SampleShape::Vector { len: 9 }, Seed::new(1)).unwrap();
+        let encode =
+            |rows: MatrixView<'_>| encode_all(model.as_ref(), rows, HiddenLayers::Latent).unwrap();
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| encode(rows.view()))
+        };
+        let encoded = with(1);
+        assert_eq!(encoded, with(2));
+        for row in [0, 1027, 2099] {
+            assert_eq!(encode(rows.slice(s![row..row + 1, ..])).row(0), encoded.row(row));
         }
     }
 }

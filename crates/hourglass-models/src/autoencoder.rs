@@ -114,6 +114,13 @@ impl LossParts {
     }
 }
 
+/// Writes the latents of rows to where they are wanted; for several threads at once.
+///
+/// # Shapes
+/// - rows: `(batch, n_features)`; latents: `(batch, latent_dim)`; values of a row side by side
+pub type RowEncoder<'a> =
+    Box<dyn Fn(MatrixView<'_>, ArrayViewMut2<'_, f32>) -> Result<()> + Send + Sync + 'a>;
+
 /// A model that encodes samples into a latent and reconstructs them from it.
 pub trait Autoencoder: Send + Sync {
     /// All trainable parameters, in a fixed order; shared ones once.
@@ -144,17 +151,16 @@ pub trait Autoencoder: Send + Sync {
     /// [`crate::Error::InputWidth`].
     fn encode(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// [`Autoencoder::encode`] of rows in memory, written to where they are wanted. Models that can
-    /// do it without copies have a way of their own.
-    ///
-    /// # Shapes
-    /// - `rows`: `(batch, n_features)`; `target`: `(batch, latent_dim)`
+    /// [`Autoencoder::encode`] for many batches of rows in memory, with the weights as they are now.
+    /// Models that can lay these out for it have a way of their own.
     ///
     /// # Errors
-    /// [`crate::Error::InputWidth`].
-    fn encode_rows(&self, rows: MatrixView<'_>, mut target: ArrayViewMut2<'_, f32>) -> Result<()> {
-        target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
-        Ok(())
+    /// If the weights can't be read; calling it, as [`Autoencoder::encode`].
+    fn row_encoder(&self) -> Result<RowEncoder<'_>> {
+        Ok(Box::new(|rows, mut target| {
+            target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
+            Ok(())
+        }))
     }
 
     /// The activations of every encoder layer as used for features. Side by side, their last

@@ -6,11 +6,12 @@ use candle_core::Tensor;
 use hourglass_core::Seed;
 use hourglass_nn::{
     Activation, BatchNorm, Buffer, Corruption, Dense, Dropout, Init, LayerNorm, Link, Parameter,
-    Select, WeightOrder,
+    Prelu, Select, WeightOrder,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::name_of;
 use crate::{ColumnWeights, Context, Error, Result};
 
 /// What normalises a hidden layer, between its product and its activation.
@@ -47,6 +48,10 @@ macro_rules! body_config {
             /// Activation of the hidden layers. Default: `relu`.
             #[serde(default)]
             pub activation: hourglass_nn::Activation,
+            /// Whether the hidden layers have a rectifier with a trained slope below 0, one a unit
+            /// (PReLU: He et al., arXiv:1502.01852), in place of `activation`. Default: `false`.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub prelu: bool,
             /// Activation of the output; it must reach the range of the prepared data. Default:
             /// `linear`.
             #[serde(default = "crate::config::linear")]
@@ -76,6 +81,7 @@ macro_rules! body_config {
                     hidden_dims: Vec::new(),
                     latent_dim,
                     activation: hourglass_nn::Activation::default(),
+                    prelu: false,
                     output_activation: crate::config::linear(),
                     init: None,
                     normalisation: None,
@@ -91,6 +97,7 @@ macro_rules! body_config {
                     hidden_dims: self.hidden_dims.clone(),
                     latent_dim: self.latent_dim,
                     activation: self.activation,
+                    prelu: self.prelu,
                     output_activation: self.output_activation,
                     init: self.init,
                     normalisation: self.normalisation,
@@ -112,6 +119,8 @@ pub(crate) struct Body {
     pub latent_dim: usize,
     /// Activation of the hidden layers.
     pub activation: Activation,
+    /// Whether the hidden layers have rectifiers with trained slopes instead.
+    pub prelu: bool,
     /// Activation of the output.
     pub output_activation: Activation,
     /// How weights are drawn; by the activation where `None`.
@@ -132,6 +141,10 @@ impl Body {
         }
         if self.latent_dim == 0 {
             return Err(Error::config("latent_dim", 0, "1 or more"));
+        }
+        if self.prelu && self.activation != Activation::Relu {
+            let expected = "`relu`, or absent, where `prelu` is true";
+            return Err(Error::config("activation", name_of(self.activation), expected));
         }
         self.dropout().check()?;
         self.column_weights.check()
@@ -218,6 +231,8 @@ pub(crate) struct Stack {
     layers: Vec<Dense>,
     /// One for each layer, or none.
     norms: Vec<Norm>,
+    /// One for each layer, in place of its activation, or none.
+    prelus: Vec<Prelu>,
     activation: Activation,
     dropout: Dropout,
     name: String,
@@ -234,6 +249,10 @@ impl Stack {
     /// A stack of these layers, with what the body puts between them.
     pub fn of(name: &str, layers: Vec<Dense>, body: &Body) -> Result<Self> {
         let mut norms = Vec::new();
+        let prelus = layers.iter().enumerate().filter(|_| body.prelu);
+        let prelus = prelus
+            .map(|(i, layer)| Prelu::new(&format!("{name}.{i}.prelu"), layer.n_out()))
+            .collect::<Result<Vec<_>, _>>()?;
         for (i, layer) in layers.iter().enumerate() {
             let name = format!("{name}.{i}.norm");
             match body.normalisation {
@@ -247,7 +266,7 @@ impl Stack {
             }
         }
         let (activation, dropout) = (body.activation, body.dropout());
-        Ok(Stack { layers, norms, activation, dropout, name: name.to_owned() })
+        Ok(Stack { layers, norms, prelus, activation, dropout, name: name.to_owned() })
     }
 
     /// The layers.
@@ -277,7 +296,7 @@ impl Stack {
     /// The layers as links of a chain, where nothing stands between them in this context.
     pub fn links(&self, context: &Context) -> Option<Vec<Link>> {
         let drops = context.is_training() && !self.dropout.is_none();
-        let is_plain = self.norms.is_empty() && !drops;
+        let is_plain = self.norms.is_empty() && self.prelus.is_empty() && !drops;
         is_plain.then(|| self.layers.iter().cloned().map(Link::new).collect())
     }
 
@@ -289,19 +308,22 @@ impl Stack {
         is_sparse: bool,
         context: &Context,
     ) -> Result<Tensor> {
-        let norm = self.norms.get(index);
-        let layer = match norm {
-            None => self.layers[index].clone(),
-            Some(_) => self.layers[index].with_activation(Activation::Linear),
+        let (norm, prelu) = (self.norms.get(index), self.prelus.get(index));
+        let layer = match (norm, prelu) {
+            (None, None) => self.layers[index].clone(),
+            _ => self.layers[index].with_activation(Activation::Linear),
         };
         let product =
             if is_sparse { layer.forward_sparse(input) } else { layer.forward(input, Select::All) };
-        let activations = match norm {
+        let normal = match norm {
             None => product?,
-            Some(Norm::Batch(norm)) => {
-                self.activation.forward(&norm.forward(&product?, context.is_training())?)?
-            }
-            Some(Norm::Layer(norm)) => self.activation.forward(&norm.forward(&product?)?)?,
+            Some(Norm::Batch(norm)) => norm.forward(&product?, context.is_training())?,
+            Some(Norm::Layer(norm)) => norm.forward(&product?)?,
+        };
+        let activations = match (norm, prelu) {
+            (_, Some(prelu)) => prelu.forward(&normal)?,
+            (Some(_), None) => self.activation.forward(&normal)?,
+            (None, None) => normal,
         };
         if !context.is_training() {
             return Ok(activations);
@@ -324,6 +346,7 @@ impl Stack {
                     parameters.extend(norm.parameters());
                 }
             }
+            parameters.extend(self.prelus.get(i).map(|prelu| prelu.slope().clone()));
         }
         parameters
     }

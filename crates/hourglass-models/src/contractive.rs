@@ -70,9 +70,9 @@ impl MlpArchitecture for Contractive {
         if self.probes == 0 {
             return Err(Error::config("probes", 0, "1 or more"));
         }
-        if self.normalisation.is_some() || self.dropout > 0.0 {
+        if self.normalisation.is_some() || self.dropout > 0.0 || self.prelu {
             let expected = "absent, as the penalty follows plain layers only";
-            return Err(Error::config("normalisation and dropout", "present", expected));
+            return Err(Error::config("normalisation, dropout and prelu", "present", expected));
         }
         let layers = self.layers();
         let hidden = (!self.hidden_dims.is_empty()).then_some(("activation", self.activation));

@@ -11,8 +11,8 @@
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
-    Activation, BatchNorm, Buffer, Conv2d, ConvTranspose2d, Corruption, Dense, Init, Loss,
-    Parameter, Select, WeightOrder, Window, pixel_shuffle, upsample_nearest,
+    Activation, BatchNorm, Buffer, Chain, Conv2d, ConvStack, ConvTranspose2d, Corruption, Dense,
+    Init, Link, Loss, Parameter, Select, WeightOrder, Window, pixel_shuffle, upsample_nearest,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{check_width, corruption_words, parameters_of};
 use crate::config::{Architecture, linear};
 use crate::head::Head;
+use crate::image_loss::ImageLoss;
 use crate::maps::{MapSize, as_maps, flat};
 use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Result};
 
@@ -69,6 +70,9 @@ pub struct Convolutional {
     /// What is done to the input during training. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<Corruption>,
+    /// What images are compared by beside their pixels. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
 }
 
 fn three() -> usize {
@@ -89,6 +93,7 @@ impl Convolutional {
             batch_norm: false,
             init: None,
             corruption: None,
+            image_loss: None,
         }
     }
 
@@ -101,6 +106,7 @@ impl Convolutional {
             with(Upsampling::Resize),
             with(Upsampling::PixelShuffle),
             Convolutional { batch_norm: true, ..with(Upsampling::Resize) },
+            Convolutional { image_loss: Some(ImageLoss::Edges { weight: 0.05 }), ..one.clone() },
         ]
     }
 
@@ -145,11 +151,13 @@ impl Architecture for Convolutional {
         if self.kernel.is_multiple_of(2) {
             return Err(Error::config("kernel", self.kernel, "odd"));
         }
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
         Ok(self.corruption.map_or(Ok(()), Corruption::check)?)
     }
 
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let size = MapSize::of(shape, "convolutional")?;
+        self.image_loss.map_or(Ok(()), |loss| loss.fits(shape, "convolutional"))?;
         Ok(Box::new(Model::new(self, shape, size, seed)?))
     }
 }
@@ -170,6 +178,7 @@ struct Layer {
     norm: Option<BatchNorm>,
     /// Height and width of what it makes.
     size: [usize; 2],
+    /// What follows the normalisation or the shuffle; elsewhere the kernel has it.
     activation: Activation,
 }
 
@@ -194,6 +203,15 @@ impl Layer {
         Ok(self.activation.forward(&output)?)
     }
 
+    /// Adds it to a stack of convolutions, unless something stands between them.
+    fn stacked(&self, stack: ConvStack) -> Option<ConvStack> {
+        match (&self.kernel, self.upsampling, &self.norm) {
+            (Kernel::Plain(conv), None, None) => Some(stack.then(conv)),
+            (Kernel::Transposed(conv), _, None) => Some(stack.then_transposed(conv)),
+            _ => None,
+        }
+    }
+
     fn parameters(&self) -> Vec<Parameter> {
         let mut parameters = match &self.kernel {
             Kernel::Plain(conv) => conv.parameters(),
@@ -215,6 +233,7 @@ struct Model {
     /// The smallest maps.
     inner: MapSize,
     corruption: Option<Corruption>,
+    image_loss: Option<ImageLoss>,
     parameters: Vec<Parameter>,
     buffers: Vec<Buffer>,
 }
@@ -264,11 +283,13 @@ impl Model {
             input,
             inner,
             corruption,
+            image_loss: config.image_loss,
             parameters,
             buffers,
         })
     }
 
+    /// The activations of every layer of the encoder.
     fn activations(&self, input: &Tensor, context: &Context) -> Result<Vec<Tensor>> {
         check_width(input, self.input.n_values())?;
         let mut maps = as_maps(input, self.input)?;
@@ -281,14 +302,47 @@ impl Model {
         Ok(all)
     }
 
-    /// The output before its activation, one row a sample.
-    fn decode(&self, latent: &Tensor, context: &Context) -> Result<Tensor> {
-        let mut maps = as_maps(&self.unfold.forward(latent, Select::All)?, self.inner)?;
-        for layer in &self.decoder {
-            maps = layer.forward(&maps, context.is_training())?;
+    /// From a sample to its reconstruction with this activation, one row a sample. Nothing in
+    /// between is looked at, so that layers which follow each other are one operation.
+    fn reconstruction(
+        &self,
+        input: &Tensor,
+        activation: Activation,
+        context: &Context,
+    ) -> Result<Tensor> {
+        check_width(input, self.input.n_values())?;
+        let inner = match stack_of(&self.encoder) {
+            Some(stack) => stack.forward_flat(input, self.input.size)?,
+            None => flat(&run(&self.encoder, as_maps(input, self.input)?, context)?)?,
+        };
+        let dense = [&self.latent, &self.unfold].map(|layer| Link::new(layer.clone()));
+        let inner = Chain::new(dense.to_vec()).forward(&inner)?;
+        match stack_of(&self.decoder) {
+            Some(stack) => {
+                Ok(stack.with_activation(activation).forward_flat(&inner, self.inner.size)?)
+            }
+            None => {
+                let output = run(&self.decoder, as_maps(&inner, self.inner)?, context)?;
+                Ok(activation.forward(&flat(&output)?)?)
+            }
         }
-        flat(&maps)
     }
+}
+
+/// The maps that layers one after another make.
+fn run(layers: &[Layer], maps: Tensor, context: &Context) -> Result<Tensor> {
+    layers.iter().try_fold(maps, |maps, layer| layer.forward(&maps, context.is_training()))
+}
+
+/// Layers as one operation, where nothing stands between them.
+fn stack_of(layers: &[Layer]) -> Option<ConvStack> {
+    layers.iter().try_fold(ConvStack::default(), |stack, layer| layer.stacked(stack))
+}
+
+/// An activation as the kernel's part and as what follows it.
+fn placed(activation: Activation, is_within: bool) -> (Activation, Activation) {
+    let linear = Activation::Linear;
+    if is_within { (activation, linear) } else { (linear, activation) }
 }
 
 /// A layer of the encoder, from one size to the next smaller one.
@@ -296,14 +350,14 @@ fn down(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> R
     let (name, k) = (format!("encoder.{index}"), config.kernel);
     let (window, channels) = (Window::square(k, 2, k / 2), (pair[0].channels, pair[1].channels));
     let init = config.init_for(config.activation);
-    let conv = Conv2d::new(&name, channels, window, Activation::Linear, init, seed)?;
+    let (within, activation) = placed(config.activation, !config.batch_norm);
+    let conv = Conv2d::new(&name, channels, window, within, init, seed)?;
     let norm = match config.batch_norm {
         true => Some(BatchNorm::new(&format!("{name}.norm"), pair[1].channels)?),
         false => None,
     };
     let kernel = Kernel::Plain(if norm.is_some() { conv.without_bias() } else { conv });
-    let (size, activation) = (pair[1].size, config.activation);
-    Ok(Layer { kernel, upsampling: None, norm, size, activation })
+    Ok(Layer { kernel, upsampling: None, norm, size: pair[1].size, activation })
 }
 
 /// A layer of the decoder, from one size to the next larger one. The last one is linear: the head
@@ -313,22 +367,25 @@ fn up(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> Res
     let (name, k) = (format!("decoder.{index}"), config.kernel);
     let channels = (pair[0].channels, pair[1].channels);
     let suits = if is_last { config.output_activation } else { config.activation };
-    let (linear, init) = (Activation::Linear, config.init_for(suits));
+    let init = config.init_for(suits);
     let norm = match config.batch_norm && !is_last {
         true => Some(BatchNorm::new(&format!("{name}.norm"), pair[1].channels)?),
         false => None,
     };
+    let own = if is_last { Activation::Linear } else { config.activation };
+    let is_within = norm.is_none() && config.upsampling != Upsampling::PixelShuffle;
+    let (within, activation) = placed(own, is_within);
     let same = Window::square(k, 1, k / 2);
     let kernel = match config.upsampling {
         Upsampling::Transposed => {
             let window = Window::square(k, 2, k / 2);
             // An odd kernel covers 2 n - 1 pixels; an even map has one more.
             let extra = pair[1].size.map(|n| 1 - n % 2);
-            let conv = ConvTranspose2d::new(&name, channels, window, extra, linear, init, seed)?;
+            let conv = ConvTranspose2d::new(&name, channels, window, extra, within, init, seed)?;
             Kernel::Transposed(if norm.is_some() { conv.without_bias() } else { conv })
         }
         Upsampling::Resize => {
-            let conv = Conv2d::new(&name, channels, same, linear, init, seed)?;
+            let conv = Conv2d::new(&name, channels, same, within, init, seed)?;
             Kernel::Plain(if norm.is_some() { conv.without_bias() } else { conv })
         }
         Upsampling::PixelShuffle => {
@@ -336,7 +393,6 @@ fn up(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> Res
             Kernel::Plain(if norm.is_some() { conv.without_bias() } else { conv })
         }
     };
-    let activation = if is_last { Activation::Linear } else { config.activation };
     Ok(Layer { kernel, upsampling: Some(config.upsampling), norm, size: pair[1].size, activation })
 }
 
@@ -371,8 +427,8 @@ impl Autoencoder for Model {
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.decode(&self.encode(input)?, &Context::as_used())?;
-        self.head.finish(self.head.layer_activation().forward(&output)?)
+        let activation = self.head.layer_activation();
+        self.head.finish(self.reconstruction(input, activation, &Context::as_used())?)
     }
 
     fn loss(
@@ -382,9 +438,15 @@ impl Autoencoder for Model {
         loss: &Loss,
         context: &Context,
     ) -> Result<LossParts> {
-        let activations = self.activations(input, context)?;
-        let output = self.decode(&activations[activations.len() - 1], context)?;
-        let output = self.head.loss_activation(loss).forward(&output)?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
+        let activation = self.head.loss_activation(loss);
+        let Some(image_loss) = self.image_loss else {
+            let output = self.reconstruction(input, activation, context)?;
+            return LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new());
+        };
+        let raw = self.reconstruction(input, Activation::Linear, context)?;
+        let image = self.head.layer_activation().forward(&raw)?;
+        let others = vec![image_loss.part(&image, target, self.input)?];
+        let output = activation.forward(&raw)?;
+        LossParts::sum(self.head.loss(&output, target, loss)?, others)
     }
 }

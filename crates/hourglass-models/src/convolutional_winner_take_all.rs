@@ -10,7 +10,7 @@
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
-    Activation, Conv2d, ConvTranspose2d, Corruption, Init, Loss, Parameter, Window,
+    Activation, Conv2d, ConvStack, ConvTranspose2d, Corruption, Init, Loss, Parameter, Window,
     keep_winners_of_maps, max_pool2d,
 };
 use schemars::JsonSchema;
@@ -215,16 +215,22 @@ impl Model {
         Ok(all.split_off(1))
     }
 
-    /// The output before its activation, out of the winners alone; one row a sample.
-    fn decode(&self, input: &Tensor) -> Result<Tensor> {
-        let maps = self.maps(input)?;
-        let last = &maps[maps.len() - 1];
-        let maps = match self.config.rectify_after {
-            true => last.clone(),
-            false => Activation::Relu.forward(last)?,
+    /// The maps of the last layer with this activation; its layers are one operation.
+    fn last_maps(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
+        check_width(input, self.input.n_values())?;
+        let stack = self.encoder.iter().fold(ConvStack::default(), ConvStack::then);
+        Ok(stack.with_activation(activation).forward(&as_maps(input, self.input)?)?)
+    }
+
+    /// The output with this activation, out of the winners alone; one row a sample.
+    fn reconstruction(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
+        let before_winners = match self.config.rectify_after {
+            true => Activation::Linear,
+            false => Activation::Relu,
         };
+        let maps = self.last_maps(input, before_winners)?;
         let winners = keep_winners_of_maps(&maps, self.config.lifetime_share)?;
-        flat(&self.decoder.forward(&winners)?)
+        flat(&self.decoder.with_activation(activation).forward(&winners)?)
     }
 
     fn pooled(&self, maps: &Tensor) -> Result<Tensor> {
@@ -250,8 +256,8 @@ impl Autoencoder for Model {
     }
 
     fn encode(&self, input: &Tensor) -> Result<Tensor> {
-        let maps = self.maps(input)?;
-        self.pooled(&maps[maps.len() - 1])
+        let maps = self.last_maps(input, Activation::Relu)?;
+        flat(&max_pool2d(&maps, self.pool)?)
     }
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
@@ -263,8 +269,7 @@ impl Autoencoder for Model {
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.decode(input)?;
-        self.head.finish(self.head.layer_activation().forward(&output)?)
+        self.head.finish(self.reconstruction(input, self.head.layer_activation())?)
     }
 
     fn loss(
@@ -274,7 +279,7 @@ impl Autoencoder for Model {
         loss: &Loss,
         _context: &Context,
     ) -> Result<LossParts> {
-        let output = self.head.loss_activation(loss).forward(&self.decode(input)?)?;
+        let output = self.reconstruction(input, self.head.loss_activation(loss))?;
         LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
     }
 }

@@ -57,9 +57,20 @@ impl Decoder {
         loss: &Loss,
         context: &Context,
     ) -> Result<Tensor> {
-        let output = self.output.with_activation(self.head.loss_activation(loss));
-        let output = self.forward(latent, is_sparse, &output, context)?;
+        let output = self.compared(latent, is_sparse, loss, context)?;
         self.head.loss(&output, target, loss)
+    }
+
+    /// What the loss compares with the target.
+    pub fn compared(
+        &self,
+        latent: &Tensor,
+        is_sparse: bool,
+        loss: &Loss,
+        context: &Context,
+    ) -> Result<Tensor> {
+        let output = self.output.with_activation(self.head.loss_activation(loss));
+        self.forward(latent, is_sparse, &output, context)
     }
 
     /// The reconstruction of a batch.

@@ -30,6 +30,10 @@ pub struct DeepStack {
     /// Activation of the hidden layers. Default: `relu`.
     #[serde(default)]
     pub activation: Activation,
+    /// Whether the hidden layers have a rectifier with a trained slope below 0, one a unit (PReLU:
+    /// He et al., arXiv:1502.01852), in place of `activation`. Default: `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prelu: bool,
     /// Activation of the output; it must reach the range of the prepared data. Default: `linear`.
     #[serde(default = "linear")]
     pub output_activation: Activation,
@@ -56,6 +60,7 @@ impl DeepStack {
         DeepStack {
             hidden_dims,
             activation: Activation::default(),
+            prelu: false,
             output_activation: linear(),
             init: None,
             normalisation: None,
@@ -66,7 +71,8 @@ impl DeepStack {
     }
 
     pub(crate) fn examples() -> Vec<Self> {
-        vec![DeepStack::new(vec![40, 30, 40], Corruption::Masking { share: 0.1 })]
+        let plain = DeepStack::new(vec![40, 30, 40], Corruption::Masking { share: 0.1 });
+        vec![DeepStack { prelu: true, ..plain.clone() }, plain]
     }
 
     fn body(&self) -> Body {
@@ -74,6 +80,7 @@ impl DeepStack {
             hidden_dims: self.hidden_dims.clone(),
             latent_dim: self.hidden_dims.iter().sum(),
             activation: self.activation,
+            prelu: self.prelu,
             output_activation: self.output_activation,
             init: self.init,
             normalisation: self.normalisation,

@@ -4,9 +4,10 @@
 //! # Source
 //! He, Chen, Xie, Li, Dollár, Girshick, "Masked Autoencoders Are Scalable Vision Learners",
 //! arXiv:2111.06377: the encoder sees visible patches alone, the loss counts hidden ones alone;
-//! blocks as in Dosovitskiy et al., arXiv:2010.11929. Differs from the paper: one mask a step for
-//! the whole batch, learnt positions, no class token (features are the mean over patches), and
-//! images whose sides are no multiple of the patch are filled up with zeros that don't count.
+//! blocks as in Dosovitskiy et al., arXiv:2010.11929. As there, every image of a batch has a
+//! mask of its own. Differs from the paper: learnt positions, no class token (features are the mean
+//! over patches), and images whose sides are no multiple of the patch are filled up with zeros that
+//! don't count.
 //!
 //! # Reconstruction
 //! A patch that is seen is never predicted in training. So [`Autoencoder::reconstruct`] shows an
@@ -193,26 +194,35 @@ impl Patches {
         Patches { n: places.len() / n_values, n_values, n_features: image.n_values(), places }
     }
 
-    /// Some patches of each row: `(batch * n_chosen, n_values)`.
+    /// The chosen patches of each row, as many of one as of the other: `(batch * n_chosen,
+    /// n_values)`.
     fn cut(&self, rows: &Tensor, chosen: &[u32]) -> Result<Tensor> {
-        let beyond = Tensor::zeros((rows.dim(0)?, 1), rows.dtype(), rows.device())?;
-        let places: Vec<u32> =
-            chosen.iter().flat_map(|&patch| self.places_of(patch)).copied().collect();
-        let places = index(places)?;
-        let values = Tensor::cat(&[rows, &beyond], 1)?.index_select(&places, 1)?;
-        Ok(values.reshape(((), self.n_values))?)
+        let n_rows = rows.dim(0)?;
+        let beyond = Tensor::zeros((n_rows, 1), rows.dtype(), rows.device())?;
+        let width = self.n_features as u32 + 1;
+        let mut places = Vec::with_capacity(chosen.len() * self.n_values);
+        for (row, patches) in (0..).zip(chosen.chunks(chosen.len() / n_rows)) {
+            let of_row = patches.iter().flat_map(|&patch| self.places_of(patch));
+            places.extend(of_row.map(|place| row * width + place));
+        }
+        let values = Tensor::cat(&[rows, &beyond], 1)?.flatten_all()?;
+        Ok(values.index_select(&index(places)?, 0)?.reshape(((), self.n_values))?)
     }
 
     fn places_of(&self, patch: u32) -> &[u32] {
         &self.places[patch as usize * self.n_values..][..self.n_values]
     }
 
-    /// Of the values of some patches those inside the image: their positions among the values, and
-    /// their places in a row.
-    fn inside(&self, chosen: &[u32]) -> (Vec<u32>, Vec<u32>) {
-        let places = chosen.iter().flat_map(|&patch| self.places_of(patch));
-        let inside = places.enumerate().filter(|&(_, &place)| (place as usize) < self.n_features);
-        inside.map(|(position, &place)| (position as u32, place)).unzip()
+    /// Of the values of some patches of each row those inside the image: their positions among the
+    /// values, and their places in the batch.
+    fn inside(&self, chosen: &[u32], n_rows: usize) -> (Vec<u32>, Vec<u32>) {
+        let each = chosen.len() / n_rows * self.n_values;
+        let places = chosen.iter().flat_map(|&patch| self.places_of(patch)).enumerate();
+        let inside = places.filter(|&(_, &place)| (place as usize) < self.n_features);
+        let in_batch = |position: usize, place: u32| {
+            (position as u32, (position / each * self.n_features) as u32 + place)
+        };
+        inside.map(|(position, &place)| in_batch(position, place)).unzip()
     }
 }
 
@@ -295,14 +305,14 @@ impl Model {
         })
     }
 
-    /// What each block makes of the visible patches, normalised at the end: `(batch * n_visible,
-    /// latent_dim)` each.
+    /// What each block makes of the visible patches of each row, normalised at the end: `(batch *
+    /// n_visible, latent_dim)` each.
     fn tokens(&self, rows: &Tensor, visible: &[u32]) -> Result<Vec<Tensor>> {
         let n_rows = rows.dim(0)?;
         let embedded = self.embed.forward(&self.patches.cut(rows, visible)?, Select::All)?;
         let positions = self.positions.tensor().index_select(&index(visible.to_vec())?, 0)?;
-        let shape = (n_rows, visible.len(), self.latent_dim);
-        let mut tokens = embedded.reshape(shape)?.broadcast_add(&positions)?;
+        let shape = (n_rows, visible.len() / n_rows, self.latent_dim);
+        let mut tokens = (embedded + positions)?.reshape(shape)?;
         let mut all = Vec::with_capacity(self.encoder.len());
         for block in &self.encoder {
             tokens = block.forward(&tokens)?;
@@ -313,36 +323,45 @@ impl Model {
         Ok(all)
     }
 
-    /// The values of the hidden patches as predicted from the visible ones, before the output's
-    /// activation: `(batch, n_hidden * n_values)`.
+    /// The values of the hidden patches of each row as predicted from its visible ones, before the
+    /// output's activation: `(batch, n_hidden * n_values)`.
     fn predicted(&self, rows: &Tensor, visible: &[u32], hidden: &[u32]) -> Result<Tensor> {
         let n_rows = rows.dim(0)?;
         let width = self.narrow.n_out();
         let mut encoded = self.tokens(rows, visible)?;
         let encoded = encoded.swap_remove(encoded.len() - 1);
         let seen = self.narrow.forward(&encoded, Select::All)?;
-        let seen = seen.reshape((n_rows, visible.len(), width))?;
-        let masks = self.mask.tensor().broadcast_as((n_rows, hidden.len(), width))?;
-        let order = [visible, hidden].concat();
-        let positions = self.decoder_positions.tensor().index_select(&index(order)?, 0)?;
-        let mut tokens = Tensor::cat(&[seen, masks.contiguous()?], 1)?.broadcast_add(&positions)?;
+        let (n_visible, n_hidden) = (visible.len() / n_rows, hidden.len() / n_rows);
+        let seen = seen.reshape((n_rows, n_visible, width))?;
+        let masks = self.mask.tensor().broadcast_as((n_rows, n_hidden, width))?;
+        let of_rows = visible.chunks(n_visible).zip(hidden.chunks(n_hidden));
+        let order = of_rows.flat_map(|(visible, hidden)| visible.iter().chain(hidden)).copied();
+        let positions =
+            self.decoder_positions.tensor().index_select(&index(order.collect())?, 0)?;
+        let positions = positions.reshape((n_rows, self.patches.n, width))?;
+        let mut tokens = (Tensor::cat(&[seen, masks.contiguous()?], 1)? + positions)?;
         for block in &self.decoder {
             tokens = block.forward(&tokens)?;
         }
-        let of_hidden = tokens.narrow(1, visible.len(), hidden.len())?.contiguous()?;
+        let of_hidden = tokens.narrow(1, n_visible, n_hidden)?.contiguous()?;
         let normal = self.decoder_norm.forward(&of_hidden.reshape(((), width))?)?;
         let values = self.output.forward(&normal, Select::All)?;
-        Ok(values.reshape((n_rows, hidden.len() * self.patches.n_values))?)
+        Ok(values.reshape((n_rows, n_hidden * self.patches.n_values))?)
     }
 
-    /// Visible and hidden patches of a step.
-    fn masked(&self, context: &Context) -> (Vec<u32>, Vec<u32>) {
+    /// Visible and hidden patches of each row of a step, row after row.
+    fn masked(&self, n_rows: usize, context: &Context) -> (Vec<u32>, Vec<u32>) {
         let n = self.patches.n;
-        let mut order: Vec<u32> = (0..n as u32).collect();
-        order.shuffle(&mut context.seed.child("mask").rng());
         let n_hidden = ((n as f32 * self.mask_share).round() as usize).clamp(1, n - 1);
-        let hidden = order.split_off(n - n_hidden);
-        (order, hidden)
+        let mut rng = context.seed.child("mask").rng();
+        let (mut visible, mut hidden) = (Vec::new(), Vec::new());
+        let mut order: Vec<u32> = (0..n as u32).collect();
+        for _ in 0..n_rows {
+            order.shuffle(&mut rng);
+            visible.extend(&order[n_hidden..]);
+            hidden.extend(&order[..n_hidden]);
+        }
+        (visible, hidden)
     }
 
     fn all(&self) -> Vec<u32> {
@@ -379,7 +398,7 @@ impl Autoencoder for Model {
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features())?;
         let n_rows = input.dim(0)?;
-        let tokens = self.tokens(input, &self.all())?;
+        let tokens = self.tokens(input, &self.all().repeat(n_rows))?;
         tokens.iter().map(|tokens| self.mean_over_patches(tokens, n_rows)).collect()
     }
 
@@ -395,12 +414,12 @@ impl Autoencoder for Model {
             let is_visible = |patch: &u32| patch % n_parts as u32 == part;
             let (visible, hidden): (Vec<u32>, Vec<u32>) =
                 self.all().into_iter().partition(is_visible);
+            let (visible, hidden) = (visible.repeat(n_rows), hidden.repeat(n_rows));
             let output = activation.forward(&self.predicted(input, &visible, &hidden)?)?;
-            let (positions, places) = self.patches.inside(&hidden);
-            for (sum, output) in sum.chunks_mut(n_features).zip(output.to_vec2::<f32>()?) {
-                for (&position, &place) in positions.iter().zip(&places) {
-                    sum[place as usize] += output[position as usize] / (n_parts - 1) as f32;
-                }
+            let output = output.flatten_all()?.to_vec1::<f32>()?;
+            let (positions, places) = self.patches.inside(&hidden, n_rows);
+            for (&position, &place) in positions.iter().zip(&places) {
+                sum[place as usize] += output[position as usize] / (n_parts - 1) as f32;
             }
         }
         self.head.finish(Tensor::from_vec(sum, (n_rows, n_features), input.device())?)
@@ -414,12 +433,59 @@ impl Autoencoder for Model {
         context: &Context,
     ) -> Result<LossParts> {
         check_width(input, self.n_features())?;
-        let (visible, hidden) = self.masked(context);
-        let (positions, places) = self.patches.inside(&hidden);
-        let output =
-            self.predicted(input, &visible, &hidden)?.index_select(&index(positions)?, 1)?;
+        let n_rows = input.dim(0)?;
+        let (visible, hidden) = self.masked(n_rows, context);
+        let (positions, places) = self.patches.inside(&hidden, n_rows);
+        // As one row, since filled-up patches leave some images fewer pixels than others.
+        let pixels = |values: &Tensor, places: Vec<u32>| -> Result<Tensor> {
+            Ok(values.flatten_all()?.index_select(&index(places)?, 0)?.unsqueeze(0)?)
+        };
+        let output = pixels(&self.predicted(input, &visible, &hidden)?, positions)?;
         let output = self.head.loss_activation(loss).forward(&output)?;
-        let target = target.index_select(&index(places)?, 1)?;
+        let target = pixels(target, places)?;
         LossParts::sum(self.head.loss(&output, &target, loss)?, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_of_a_batch_has_a_mask_of_its_own() {
+        let shape = SampleShape::Image { channels: 1, height: 12, width: 10 };
+        let image = MapSize::of(&shape, "masked_image").unwrap();
+        let config = MaskedImage::new(8);
+        let patches = Patches::new(image, config.patch);
+        let model = Model::new(&config, &shape, patches, Seed::new(1)).unwrap();
+        let (visible, hidden) = model.masked(20, &Context::train(0.0, 1, Seed::new(2)));
+        assert_eq!(
+            (visible.len(), hidden.len()),
+            (20 * 2, 20 * 7),
+            "9 patches, 3/4 of them hidden"
+        );
+        let mut masks: Vec<Vec<u32>> = Vec::new();
+        for (visible, hidden) in visible.chunks(2).zip(hidden.chunks(7)) {
+            let mut all = [visible, hidden].concat();
+            all.sort_unstable();
+            assert_eq!(all, model.all());
+            let mut mask = visible.to_vec();
+            mask.sort_unstable();
+            masks.push(mask);
+        }
+        masks.sort();
+        masks.dedup();
+        assert!(masks.len() > 10, "20 draws from 36 masks: {}", masks.len());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_image_does_not_count() {
+        let shape = SampleShape::Image { channels: 1, height: 3, width: 5 };
+        let patches = Patches::new(MapSize::of(&shape, "masked_image").unwrap(), 2);
+        assert_eq!((patches.n, patches.n_values), (6, 4));
+        let (positions, places) = patches.inside(&[0, 5, 2, 1], 2);
+        // The sixth patch holds one pixel, the third two; the second row lies 15 values on.
+        assert_eq!(positions, [0, 1, 2, 3, 4, 8, 10, 12, 13, 14, 15]);
+        assert_eq!(places, [0, 1, 5, 6, 14, 19, 24, 17, 18, 22, 23]);
     }
 }

@@ -2,19 +2,18 @@
 //! that layer from copying, as data ([`Constraint`]).
 
 use candle_core::Tensor;
-use hourglass_core::{MatrixView, SampleShape, Seed};
+use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, ActivityPenalty, Buffer, Chain, Corruption, Dense, Link, Loss, Parameter, Select,
     normal, rows_of, to_matrix,
 };
-use ndarray::ArrayViewMut2;
 
 use crate::body::{Body, Stack, check_width, parameters_of};
 use crate::contractive::squared_jacobian;
 use crate::decoder::Decoder;
 use crate::rae_l2::{half_square, squared_weights};
 use crate::wasserstein::discrepancy;
-use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Phase, Result, RowEncoder};
 
 mod config;
 
@@ -36,6 +35,8 @@ pub(crate) struct Layers {
     pub tied: bool,
     /// What is done to the input during training.
     pub corruption: Option<Corruption>,
+    /// Weight of a corrupted value in the loss.
+    pub emphasis: Option<f32>,
 }
 
 impl Layers {
@@ -103,6 +104,7 @@ pub(crate) struct Mlp {
     buffers: Vec<Buffer>,
     n_features: usize,
     corruption: Option<Corruption>,
+    emphasis: Option<f32>,
     constraint: Constraint,
 }
 
@@ -128,7 +130,10 @@ impl Mlp {
         let parameters =
             [encoder.parameters(), parameters_of(&latent), decoder.parameters()].concat();
         let buffers = [encoder.buffers(), decoder.buffers()].concat();
-        let corruption = layers.corruption;
+        let (corruption, emphasis) = (layers.corruption, layers.emphasis);
+        if emphasis.is_some() && !shape.groups().is_empty() {
+            return Err(Error::config("emphasis", "present", "absent for a table"));
+        }
         Ok(Mlp {
             encoder,
             latent,
@@ -137,6 +142,7 @@ impl Mlp {
             buffers,
             n_features,
             corruption,
+            emphasis,
             constraint,
         })
     }
@@ -197,7 +203,8 @@ impl Mlp {
     /// Encoder and decoder as one chain, where the constraint looks at no activation.
     fn chain(&self, select: Select, loss: &Loss, context: &Context) -> Option<Chain> {
         use Constraint::{Lifetime, TopK, Width};
-        if !matches!(self.constraint, Width | TopK { .. } | Lifetime { .. }) {
+        let is_plain = matches!(self.constraint, Width | TopK { .. } | Lifetime { .. });
+        if !is_plain || self.emphasis.is_some() {
             return None;
         }
         let mut links = self.encoder_links(select, context)?;
@@ -293,18 +300,20 @@ impl Autoencoder for Mlp {
         self.latent(input, self.encode_select(), &Context::as_used())
     }
 
-    fn encode_rows(&self, rows: MatrixView<'_>, mut target: ArrayViewMut2<'_, f32>) -> Result<()> {
-        let (found, expected) = (rows.ncols(), self.n_features);
-        if found != expected {
-            return Err(Error::InputWidth { expected, found });
-        }
-        match self.encoder_links(self.encode_select(), &Context::as_used()) {
-            Some(links) => Ok(Chain::new(links).forward_rows(rows, target)?),
-            None => {
-                target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?);
-                Ok(())
+    fn row_encoder(&self) -> Result<RowEncoder<'_>> {
+        let frozen = match self.encoder_links(self.encode_select(), &Context::as_used()) {
+            Some(links) => Chain::new(links).freeze()?,
+            None => None,
+        };
+        Ok(Box::new(move |rows, mut target| {
+            let (found, expected) = (rows.ncols(), self.n_features);
+            match &frozen {
+                _ if found != expected => return Err(Error::InputWidth { expected, found }),
+                Some(frozen) => frozen.forward(rows.as_standard_layout().view(), target),
+                None => target.assign(&to_matrix(&self.encode(&rows_of(rows)?)?)?),
             }
-        }
+            Ok(())
+        }))
     }
 
     fn hidden_activations(&self) -> Vec<Activation> {
@@ -341,7 +350,29 @@ impl Autoencoder for Mlp {
         let activations = self.activations(input, select, context)?;
         let latent = &activations[activations.len() - 1];
         let is_sparse = self.is_sparse(select);
-        let reconstruction = self.decoder.loss(latent, is_sparse, target, loss, context)?;
+        let reconstruction = match self.emphasis {
+            Some(emphasis) => {
+                let output = self.decoder.compared(latent, is_sparse, loss, context)?;
+                emphasised(&output, input, target, loss, emphasis)?
+            }
+            None => self.decoder.loss(latent, is_sparse, target, loss, context)?,
+        };
         LossParts::sum(reconstruction, self.prices(&activations, context)?)
     }
+}
+
+/// The mean loss with another weight where the input isn't the target.
+fn emphasised(
+    output: &Tensor,
+    input: &Tensor,
+    target: &Tensor,
+    loss: &Loss,
+    emphasis: f32,
+) -> Result<Tensor> {
+    let flat = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let pairs = flat(input)?.into_iter().zip(flat(target)?);
+    let weights: Vec<f32> = pairs.map(|(x, y)| if x == y { 1.0 } else { emphasis }).collect();
+    // As one row, since every value of the batch has a weight of its own.
+    let [output, target] = [output, target].map(|tensor| tensor.reshape((1, weights.len())));
+    Ok(loss.weighted_mean(&output?, &target?, &weights)?)
 }

@@ -66,9 +66,9 @@ impl Architecture for StackedDenoising {
 
     fn check(&self, _loss: &Loss) -> Result<()> {
         self.body().check()?;
-        if self.normalisation.is_some() || self.dropout > 0.0 {
+        if self.normalisation.is_some() || self.dropout > 0.0 || self.prelu {
             let expected = "absent: each layer has a corruption of its own";
-            return Err(Error::config("normalisation and dropout", "present", expected));
+            return Err(Error::config("normalisation, dropout and prelu", "present", expected));
         }
         if self.epochs_per_layer == 0 {
             return Err(Error::config("epochs_per_layer", 0, "1 or more"));

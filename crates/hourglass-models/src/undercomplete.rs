@@ -36,7 +36,10 @@ impl Undercomplete {
         };
         let dropout =
             Undercomplete { activation: Activation::Selu, dropout: 0.02, ..untied.clone() };
-        vec![Undercomplete { tied: true, ..untied.clone() }, untied, batch, layer, dropout]
+        let prelu = Undercomplete { activation: Activation::Relu, prelu: true, ..untied.clone() };
+        let tied = Undercomplete { tied: true, ..untied.clone() };
+        let both = Undercomplete { tied: true, ..prelu.clone() };
+        vec![tied, untied, batch, layer, dropout, prelu, both]
     }
 }
 

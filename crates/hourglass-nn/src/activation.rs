@@ -21,7 +21,8 @@ const CHUNK: usize = 1 << 15;
 pub enum Activation {
     /// `x`: range `(-inf, inf)`.
     Linear,
-    /// `max(x, 0)`, with derivative 0 at 0 as in PyTorch (candle has 1): range `[0, inf)`.
+    /// `max(x, 0)`, with derivative 0 at 0 as in PyTorch (candle has 1), and as there a NaN stays
+    /// one: range `[0, inf)`.
     #[default]
     Relu,
     /// `x` above 0, `0.01 x` below: Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural
@@ -73,7 +74,8 @@ impl Activation {
     pub fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Linear => {}
-            Activation::Relu => map(values, |x| x.max(0.0)),
+            // Not `x.max(0.0)`, which hides a NaN.
+            Activation::Relu => map(values, |x| if x < 0.0 { 0.0 } else { x }),
             Activation::LeakyRelu => map(values, |x| if x > 0.0 { x } else { LEAK * x }),
             Activation::Elu => map(values, |x| if x > 0.0 { x } else { exp_m1(x) }),
             Activation::Selu => {
@@ -306,6 +308,15 @@ mod tests {
                 let allowed = 2e-6 * fused.abs().max(1.0);
                 assert!(error < allowed, "{activation:?} {i}: {fused} {composed}");
             }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_not_hidden() {
+        for activation in Activation::ALL {
+            let mut values = [1.0, f32::NAN, -1.0];
+            activation.apply(&mut values);
+            assert_eq!(values.map(f32::is_nan), [false, true, false], "{activation:?}");
         }
     }
 

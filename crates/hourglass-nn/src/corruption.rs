@@ -103,6 +103,21 @@ impl Corruption {
         Err(Error::hyperparameter(key, share, "between 0 and 1"))
     }
 
+    /// The same with its share, or its standard deviation, times a number in `[0, 1]`; `None` where
+    /// nothing is left of it.
+    pub fn scaled(self, by: f32) -> Option<Corruption> {
+        let scaled = match self {
+            Corruption::Gaussian { std } => Corruption::Gaussian { std: std * by },
+            Corruption::Masking { share } => Corruption::Masking { share: share * by },
+            Corruption::SaltAndPepper { share } => Corruption::SaltAndPepper { share: share * by },
+            Corruption::Swap { share } => Corruption::Swap { share: share * by },
+            Corruption::BlockMasking { share, size } => {
+                Corruption::BlockMasking { share: share * by, size }
+            }
+        };
+        (by > 0.0).then_some(scaled)
+    }
+
     /// Checks that samples of this shape can be corrupted so.
     ///
     /// # Errors

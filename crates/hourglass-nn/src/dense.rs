@@ -2,9 +2,10 @@
 //! forward in one operation, and a backward pass that knows which entries are zero.
 //!
 //! This file holds what a layer is. One layer's arithmetic is in [`pass`], the operation that
-//! candle sees in [`chain`].
+//! candle sees in [`chain`], and layers that are trained no more in [`frozen`].
 
 pub(crate) mod chain;
+mod frozen;
 mod pass;
 mod winners;
 
@@ -13,6 +14,7 @@ use hourglass_core::Seed;
 
 use crate::{Activation, Init, Parameter, Result};
 pub use chain::{Chain, Link};
+pub use frozen::FrozenChain;
 pub(crate) use winners::{keep_largest, keep_largest_of_columns};
 
 /// How a weight matrix lies in memory. A row always belongs to the unit of the hidden side, so

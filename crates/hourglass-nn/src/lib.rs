@@ -51,7 +51,7 @@ pub use clip::{clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradie
 pub use conv::{Conv2d, ConvStack, ConvTranspose2d, Window};
 pub use corruption::{CleanRows, Corruption};
 pub use cross_entropy::group_cross_entropy;
-pub use dense::{Chain, Dense, Link, Select, WeightOrder};
+pub use dense::{Chain, Dense, FrozenChain, Link, Select, WeightOrder};
 pub use device::{DeviceChoice, device_name};
 pub use dropout::Dropout;
 pub use error::Error;

@@ -3,8 +3,8 @@
 //! Parsing is in [`crate::file`]; nothing here opens a file.
 
 use hourglass_core::{Seed, Task};
-use hourglass_data::{DataConfig, PreprocessConfig, SplitConfig};
-use hourglass_downstream::{Calibration, ClassWeight, EstimatorConfig, Metric};
+use hourglass_data::{DataConfig, PreprocessConfig, SplitBy, SplitConfig};
+use hourglass_downstream::{Calibration, ClassWeight, EstimatorConfig, Metric, Protocol};
 use hourglass_features::{FeatureSet, FeaturesConfig};
 use hourglass_models::ModelConfig;
 use hourglass_schedule::ScheduleConfig;
@@ -32,9 +32,6 @@ pub struct Pipeline {
     /// on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Where tensors live. Default: `cpu`, the only one that is built.
-    #[serde(default = "cpu")]
-    pub device: String,
     /// Where the samples come from.
     pub data: DataConfig,
     /// Which rows are chosen on and judged on.
@@ -76,6 +73,13 @@ pub struct DownstreamConfig {
     /// is trained on all rows. Default: `[1.0]`.
     #[serde(default = "all_labels")]
     pub label_fraction: Vec<f64>,
+    /// Folds of the labelled rows, training and validation, on which each model's hyperparameters
+    /// are chosen; 1 chooses them on the validation rows. Default: 5 up to 5,000 labelled rows, else
+    /// 1; and 1 where the split is by group or by time, since folds would part what belongs
+    /// together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub inner_folds: Option<usize>,
     /// How much a row counts while a classifier is fitted. Default: `none`, all the same.
     #[serde(default)]
     pub class_weight: ClassWeight,
@@ -96,10 +100,6 @@ impl DownstreamConfig {
 
 fn one() -> usize {
     1
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
 }
 
 fn all_labels() -> Vec<f64> {
@@ -140,6 +140,20 @@ impl Pipeline {
         Seed::new(self.seed).child("repeat").nth(repeat as u64)
     }
 
+    /// Inner folds on so many labelled rows; 1 means "on the validation rows".
+    pub fn inner_folds(&self, n_labels: usize) -> usize {
+        match (self.downstream.inner_folds, self.are_rows_alike()) {
+            (Some(folds), _) => folds,
+            (None, true) => Protocol::usual_folds(n_labels),
+            (None, false) => 1,
+        }
+    }
+
+    /// Whether any row may be fitted on while any other is predicted.
+    fn are_rows_alike(&self) -> bool {
+        matches!(self.split.by, SplitBy::Stratified | SplitBy::Random)
+    }
+
     /// What a run is called, such as `repeat 2` or `repeat 1, fold 3`.
     pub fn run_label(&self, run: usize) -> String {
         let n_folds = self.split.n_folds();
@@ -171,13 +185,6 @@ impl Pipeline {
         found.require(self.threads != Some(0), "threads", || {
             "`threads` must be 1 or more".to_owned()
         });
-        found.require(self.device == "cpu", "device", || {
-            format!(
-                "`device` is `{0}`, but all stages other than training run on the `cpu`\n\
-                 hint: to train there, write `device = \"{0}\"` under `[train]`",
-                self.device
-            )
-        });
         found.data(self.data.check());
         found.data(self.split.check(self.data.publishes_test()));
         found.data(self.preprocess.check());
@@ -205,6 +212,19 @@ impl Pipeline {
             || {
                 "`downstream.label_fraction` must be shares above 0 and at most 1, each once\n\
                  hint: try `[0.01, 0.1, 1.0]`"
+                    .to_owned()
+            },
+        );
+        let key = "downstream.inner_folds";
+        found.require(downstream.inner_folds != Some(0), key, || {
+            "`downstream.inner_folds` is 0\nhint: 1 chooses on the validation rows".to_owned()
+        });
+        found.require(
+            self.are_rows_alike() || downstream.inner_folds.is_none_or(|folds| folds <= 1),
+            key,
+            || {
+                "`downstream.inner_folds` would part rows that `split.by` keeps together\n\
+                 hint: delete it, so that choices are made on the validation rows"
                     .to_owned()
             },
         );

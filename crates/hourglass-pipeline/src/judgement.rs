@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use hourglass_core::{Interrupt, Matrix, MatrixView, Part, Progress, Samples, Seed, Targets};
 use hourglass_downstream::{
-    EstimatorConfig, FitData, ValueData, fit_classifier, fit_regressor, labelled_classes,
+    EstimatorConfig, FitData, Protocol, ValueData, fit_classifier, fit_regressor, labelled_classes,
     labelled_values,
 };
 use ndarray::{Axis, s};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{read_json, write_json};
-use crate::config::DownstreamConfig;
+use crate::config::Pipeline;
 use crate::error::{Doing, Error};
 
 const JUDGEMENT_FILE: &str = "judgement.json";
@@ -56,7 +56,7 @@ pub(crate) struct Seconds {
 /// What is asked of a model.
 pub(crate) struct Asked<'a> {
     pub(crate) estimator: &'a EstimatorConfig,
-    pub(crate) settings: &'a DownstreamConfig,
+    pub(crate) pipeline: &'a Pipeline,
     pub(crate) fraction: f64,
     pub(crate) seed: Seed,
 }
@@ -144,14 +144,17 @@ impl Known<'_> {
             Some((rows, classes, n_train)) => (rows.view(), classes.as_slice(), *n_train),
             None => (self.rows, classes, self.n_train),
         };
-        let weights = asked.settings.class_weight.of(&classes[..n_train], n_classes);
+        let weights = asked.pipeline.downstream.class_weight.of(&classes[..n_train], n_classes);
         let data = FitData::split(rows, classes, n_train, n_classes).weighted(weights.as_deref());
         let clock = Instant::now();
-        let calibration = asked.settings.calibration;
+        let protocol = Protocol {
+            inner_folds: asked.pipeline.inner_folds(classes.len()),
+            calibration: asked.pipeline.downstream.calibration,
+        };
         let fitted = fit_classifier(
             asked.estimator,
             &data,
-            calibration,
+            protocol,
             self.seed,
             self.progress,
             self.interrupt,
@@ -191,8 +194,14 @@ impl Known<'_> {
         };
         let data = ValueData::split(rows, values, n_train);
         let clock = Instant::now();
-        let fitted =
-            fit_regressor(asked.estimator, &data, self.seed, self.progress, self.interrupt)?;
+        let fitted = fit_regressor(
+            asked.estimator,
+            &data,
+            asked.pipeline.inner_folds(values.len()),
+            self.seed,
+            self.progress,
+            self.interrupt,
+        )?;
         let fit = clock.elapsed().as_secs_f64();
         let clock = Instant::now();
         let predicted = fitted.predict(test)?;

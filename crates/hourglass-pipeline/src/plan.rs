@@ -80,8 +80,8 @@ impl Kind {
     /// Counted up where the code behind a stage starts to make something else.
     fn version(self) -> u32 {
         match self {
-            Kind::Preprocess => 3,
-            Kind::Figures | Kind::Downstream { .. } => 2,
+            Kind::Preprocess | Kind::Downstream { .. } => 3,
+            Kind::Figures => 2,
             _ => 1,
         }
     }
@@ -166,6 +166,7 @@ impl Plan {
                         ("model", to_value(estimator)),
                         ("label_fraction", json!(fraction)),
                         ("class_weight", to_value(&pipeline.downstream.class_weight)),
+                        ("inner_folds", to_value(&pipeline.downstream.inner_folds)),
                         ("calibration", to_value(&pipeline.downstream.calibration)),
                     ]);
                     let kind = Kind::Downstream { set, model, labels };

@@ -9,12 +9,11 @@ use crate::config::Pipeline;
 use crate::schema;
 
 /// Tables of the file in the order in which they are read; others follow by name.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 11] = [
     "name",
     "seed",
     "repeats",
     "threads",
-    "device",
     "data",
     "split",
     "preprocess",

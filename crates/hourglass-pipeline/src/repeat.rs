@@ -25,8 +25,9 @@ use crate::watch::DoctorsWatch;
 
 pub(crate) const FACTS_FILE: &str = "data.json";
 pub(crate) const HISTORY_FILE: &str = "history.json";
+pub(crate) const TELEMETRY_FILE: &str = "telemetry.jsonl";
 const FIGURES_FILE: &str = "figures.json";
-const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// A checkpoint holds the weights and, for most optimisers, two more numbers for each.
 const STATES: usize = 3;
@@ -133,12 +134,8 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
                     }
                     let matrix = features.as_ref().expect("it has just been made");
                     progress.begin(&downstream.label, None);
-                    let asked = Asked {
-                        estimator,
-                        settings: &pipeline.downstream,
-                        fraction,
-                        seed: seed.child("downstream"),
-                    };
+                    let asked =
+                        Asked { estimator, pipeline, fraction, seed: seed.child("downstream") };
                     let judgement =
                         judge(&asked, matrix, &prepared.samples, progress, interrupt)
                             .map_err(|source| Error::downstream(&downstream.label, source))?;
@@ -283,7 +280,7 @@ pub(crate) fn train(
     };
     let options = FitOptions {
         checkpoint: Some(checkpoint.clone()),
-        telemetry: Some(slot.dir().join("telemetry.jsonl")),
+        telemetry: Some(slot.dir().join(TELEMETRY_FILE)),
         tensorboard: pipeline.train.tensorboard.then(|| slot.dir().join("tensorboard")),
         checkpoint_interval: checkpoint_interval(model.as_ref()),
         n_watched: N_WATCHED,
@@ -310,7 +307,7 @@ pub(crate) fn train(
 
 /// So long that saving the state takes a hundredth of the time at most; a small model loses no
 /// more than a second when its process is killed.
-fn checkpoint_interval(model: &dyn Autoencoder) -> Duration {
+pub(crate) fn checkpoint_interval(model: &dyn Autoencoder) -> Duration {
     let n_weights: usize = model.parameters().iter().map(|parameter| parameter.len()).sum();
     let n_bytes = n_weights * STATES * size_of::<f32>();
     let seconds = 100.0 * n_bytes as f64 / BYTES_A_SECOND;

@@ -112,6 +112,7 @@ impl<'a> Scores<'a> {
              feature set."
                 .to_owned(),
         ];
+        method.extend(self.choices());
         if self.pipeline.downstream.label_fraction.iter().any(|fraction| *fraction < 1.0) {
             method.push(
                 "With few labels the autoencoder is trained on all rows, the models are fitted and \
@@ -121,6 +122,19 @@ impl<'a> Scores<'a> {
             );
         }
         method
+    }
+
+    /// Where models choose their hyperparameters, where that isn't on validation rows.
+    fn choices(&self) -> Option<String> {
+        let labelled = self.repeats[0].judgements.iter().map(|sets| sets[0][0].n_labels);
+        let folds: Vec<usize> = labelled.map(|n| self.pipeline.inner_folds(n)).collect();
+        let most = folds.iter().copied().max().filter(|most| *most > 1)?;
+        let where_few =
+            if folds.iter().all(|n| *n == most) { "" } else { ", where there are few of these" };
+        Some(format!(
+            "Models choose their hyperparameters on {most} inner folds of the labelled training and \
+             validation rows{where_few}, and are then fitted to all of these."
+        ))
     }
 
     fn sets(&self) -> &'a [FeatureSet] {

@@ -20,7 +20,7 @@ pub(crate) const FIXED: [&str; 11] = [
     "seed",
     "repeats",
     "threads",
-    "device",
+    "train.device",
     "data",
     "split",
     "search",

@@ -17,15 +17,20 @@ use hourglass_report::{
     SuiteRow, Timings,
 };
 use ndarray::Array2;
+use serde::Deserialize;
 
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
+use crate::repeat::TELEMETRY_FILE;
 use crate::run::{RunOptions, RunOutcome};
 use crate::side_by_side::Prefixed;
 
 /// What the quick setting does to a pipeline: repeats and epochs at most.
 const QUICK_REPEATS: usize = 2;
-const QUICK_EPOCHS: usize = 10;
+const QUICK_EPOCHS: usize = 20;
+
+/// What a suite says, in its folder beside those of its runs.
+const SUITE_FILE: &str = "suite.json";
 
 /// Data sets below which ranks say nothing.
 const LEAST_SETS: usize = 3;
@@ -37,7 +42,7 @@ pub struct SuiteOptions {
     pub run: RunOptions,
     /// Pipelines at a time, 1 or more.
     pub jobs: usize,
-    /// At most two repeats and ten epochs each.
+    /// At most two repeats and twenty epochs each.
     pub quick: bool,
     /// Overrides for every pipeline, as in `--set`.
     pub overrides: Vec<String>,
@@ -128,6 +133,21 @@ pub fn run_suite(
     Ok(SuiteOutcome { report, costs, folder })
 }
 
+/// The run directories of a finished suite, or `None` where a folder holds none.
+///
+/// # Errors
+/// If `suite.json` can't be read, or is none of this program.
+pub fn runs_of_suite(folder: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
+    let path = folder.join(SUITE_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).doing("read", &path)?;
+    let report = SuiteReport::from_json(&text)?;
+    let beside = |run: &SuiteEntry| folder.with_file_name(&run.run);
+    Ok(Some(report.entries.iter().map(beside).collect()))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -140,16 +160,60 @@ pub(crate) const VARIANTS_FILE: &str = "variants.toml";
 ///
 /// ```toml
 /// variational = ["model={ variational = { latent_dim = 16 } }"]
+///
+/// [undercomplete]
+/// all = ["model={ undercomplete = { latent_dim = 8 } }"]
+/// "mnist.toml" = ["model.undercomplete.latent_dim=32"]
 /// ```
-type Variants = BTreeMap<String, Vec<String>>;
+type Variants = BTreeMap<String, Variant>;
 
-fn variants(dir: &Path) -> Result<Variants, Error> {
+/// One variant: overrides for every pipeline, or also some for single files, which come after.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Variant {
+    Alike(Vec<String>),
+    ByFile(BTreeMap<String, Vec<String>>),
+}
+
+/// What stands for every file among the names of files.
+const ALL_FILES: &str = "all";
+
+impl Variant {
+    fn overrides(&self, file: &str) -> Vec<String> {
+        match self {
+            Variant::Alike(overrides) => overrides.clone(),
+            Variant::ByFile(by_file) => {
+                let of = |name: &str| by_file.get(name).into_iter().flatten().cloned();
+                of(ALL_FILES).chain(of(file)).collect()
+            }
+        }
+    }
+
+    /// A name that is none of the folder's files, which would be without effect.
+    fn unknown_file(&self, files: &[PathBuf]) -> Option<&str> {
+        let Variant::ByFile(by_file) = self else { return None };
+        let is_known = |name: &&String| {
+            *name == ALL_FILES || files.iter().any(|path| path.ends_with(name.as_str()))
+        };
+        by_file.keys().find(|name| !is_known(name)).map(String::as_str)
+    }
+}
+
+fn variants(dir: &Path, files: &[PathBuf]) -> Result<Variants, Error> {
     let path = dir.join(VARIANTS_FILE);
     if !path.exists() {
         return Ok(Variants::new());
     }
     let text = std::fs::read_to_string(&path).doing("read", &path)?;
-    toml::from_str(&text).map_err(|source| Error::Variants { path, source })
+    let variants: Variants =
+        toml::from_str(&text).map_err(|source| Error::Variants { path: path.clone(), source })?;
+    match variants.values().find_map(|variant| variant.unknown_file(files)) {
+        None => Ok(variants),
+        Some(name) => {
+            let message = format!("`{name}` is neither `{ALL_FILES}` nor a pipeline of the folder");
+            Err(Error::Variants { path, source: serde::de::Error::custom(message) })
+        }
+    }
 }
 
 /// Every pipeline of the folder with its file name, checked.
@@ -166,16 +230,16 @@ fn load_all(dir: &Path, options: &SuiteOptions) -> Result<Vec<(String, Pipeline)
     if files.is_empty() {
         return Err(Error::NoPipelines { path: dir.to_owned() });
     }
-    let variants = variants(dir)?;
-    let load = |path: &PathBuf, variant: Option<(&String, &Vec<String>)>| {
-        let mut overrides = variant.map_or_else(Vec::new, |(_, overrides)| overrides.clone());
+    let variants = variants(dir, &files)?;
+    let load = |path: &PathBuf, variant: Option<(&String, &Variant)>| {
+        let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut overrides = variant.map_or_else(Vec::new, |(_, variant)| variant.overrides(&file));
         overrides.extend(options.overrides.iter().cloned());
         let mut pipeline = crate::load(path, &overrides)?;
         if options.quick {
             pipeline.repeats = pipeline.repeats.min(QUICK_REPEATS);
             pipeline.train.epochs = pipeline.train.epochs.min(QUICK_EPOCHS);
         }
-        let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some((name, _)) = variant {
             pipeline.name = format!("{}_{name}", pipeline.name);
             file = format!("{file}, {name}");
@@ -195,30 +259,39 @@ fn write(folder: &Path, report: &SuiteReport, costs: &SuiteCosts) -> Result<(), 
         let path = folder.join(name);
         std::fs::write(&path, text).doing("write", &path)
     };
-    text("suite.json", report.to_json()?)?;
-    text("suite.md", report::suite_to_markdown(report, Some(costs)))?;
+    text(SUITE_FILE, report.to_json()?)?;
+    text("suite.md", report::suite_to_markdown(report, Some(costs), true))?;
     text("suite.html", report::suite_to_html(report, Some(costs))?)?;
     crate::cache::write_json(&folder.join("costs.json"), costs)
 }
 
 /// What a run cost when its stages ran, from its run directory.
 fn cost(file: &str, outcome: &RunOutcome) -> Option<SuiteCost> {
-    let (report, timings) = crate::read_run(&outcome.folder).ok()?;
+    let (_, timings) = crate::read_run(&outcome.folder).ok()?;
     let timings: Timings = timings?;
-    let trained: Vec<&report::StageTiming> =
-        timings.stages.iter().filter(|stage| stage.stage == "train" && !stage.from_cache).collect();
-    let epochs: usize = trained
-        .iter()
-        .filter_map(|stage| report.training.get(stage.repeat?))
-        .map(|run| run.epochs.len())
-        .sum();
-    let seconds: f64 = trained.iter().map(|stage| stage.seconds).sum();
     Some(SuiteCost {
         file: file.to_owned(),
         seconds: timings.total_seconds,
-        seconds_per_epoch: (epochs > 0).then(|| seconds / epochs as f64),
+        seconds_per_epoch: fastest_epoch(&outcome.folder),
         fit_seconds: timings.downstream.iter().map(|fit| fit.fit_seconds).sum(),
     })
+}
+
+/// Seconds of the fastest epoch of all repeats, from what training left in the run directory.
+fn fastest_epoch(folder: &Path) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        seconds: f64,
+    }
+    let files = (1..).map(|repeat| folder.join(format!("repeat-{repeat}/{TELEMETRY_FILE}")));
+    let texts = files.map_while(|path| std::fs::read_to_string(path).ok());
+    let seconds: Vec<f64> = texts
+        .flat_map(|text| {
+            let lines = text.lines().map(serde_json::from_str::<Line>);
+            lines.filter_map(|line| Some(line.ok()?.seconds)).collect::<Vec<_>>()
+        })
+        .collect();
+    seconds.into_iter().min_by(f64::total_cmp)
 }
 
 /// Puts reports together; `run_of` names the run directory of a file.
@@ -232,12 +305,11 @@ pub(crate) fn summarise(
     let entries: Vec<SuiteEntry> =
         reports.iter().map(|(file, report)| entry(file, run_of(file), report)).collect();
     let gains = gains(&entries);
-    let relative: Vec<f64> = gains.iter().map(|gain| gain.relative).collect();
     SuiteReport {
         schema_version: report::SUITE_SCHEMA_VERSION,
         name: name.to_owned(),
         changed,
-        mean_gain: mean_gain(&relative),
+        mean_gains: mean_gains(&gains),
         ranks: ranks(&entries),
         gains,
         failures,
@@ -247,6 +319,7 @@ pub(crate) fn summarise(
 
 fn entry(file: &str, run: String, report: &Report) -> SuiteEntry {
     let rows = report.data.rows;
+    let reconstruction = report.reconstruction.as_ref();
     let most = report.label_fractions.last().copied().unwrap_or(1.0);
     let results = report.results.iter().filter(|row| row.label_fraction == most);
     SuiteEntry {
@@ -264,6 +337,9 @@ fn entry(file: &str, run: String, report: &Report) -> SuiteEntry {
         metric: report.metric.clone(),
         verdict: report.verdict.clone(),
         findings: findings(report),
+        reconstruction_error: reconstruction
+            .and_then(|found| found.errors.iter().find(|e| e.name == report::AUTOENCODER)?.test),
+        losses: reconstruction.map_or_else(Vec::new, |found| found.losses.clone()),
         results: results.map(row).collect(),
     }
 }
@@ -331,12 +407,22 @@ fn gains(entries: &[SuiteEntry]) -> Vec<SuiteGain> {
     best.into_values().map(|(_, gain)| gain).collect()
 }
 
-fn mean_gain(relative: &[f64]) -> Option<report::MeanGain> {
-    if relative.is_empty() {
-        return None;
+/// The mean for each model, the one that most data sets have first.
+fn mean_gains(gains: &[SuiteGain]) -> Vec<report::MeanGain> {
+    let mut by_model: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for gain in gains {
+        by_model.entry(&gain.model).or_default().push(gain.relative);
     }
+    let mut means: Vec<report::MeanGain> =
+        by_model.into_iter().map(|(model, relative)| mean_gain(model, &relative)).collect();
+    means.sort_by_key(|gain| std::cmp::Reverse(gain.n));
+    means
+}
+
+fn mean_gain(model: &str, relative: &[f64]) -> report::MeanGain {
     let estimate = statistics::estimate_repeats(relative).ok();
-    Some(report::MeanGain {
+    report::MeanGain {
+        model: model.to_owned(),
         mean: relative.iter().sum::<f64>() / relative.len() as f64,
         interval: estimate.map(|estimate| [estimate.ci_low, estimate.ci_high]),
         n: relative.len(),
@@ -345,7 +431,7 @@ fn mean_gain(relative: &[f64]) -> Option<report::MeanGain> {
             relative.iter().filter(|gain| **gain < 0.0).count(),
         ],
         wilcoxon_p: statistics::wilcoxon(relative).p_value,
-    })
+    }
 }
 
 /// Ranks of raw, PCA, the untrained encoder and every kind of autoencoder under the first model,
@@ -429,7 +515,8 @@ mod tests {
             fs::write(dir.join(format!("{name}.toml")), text).unwrap();
         }
         fs::write(dir.join("notes.md"), "not a pipeline").unwrap();
-        let wide = "wide = [\"model.undercomplete.latent_dim=4\"]\n";
+        let wide = "[wide]\nall = [\"model.undercomplete.latent_dim=4\"]\n\
+                    \"b.toml\" = [\"model.undercomplete.latent_dim=5\"]\n";
         fs::write(dir.join(VARIANTS_FILE), wide).unwrap();
         let runs_dir = folder.path().join("runs");
         let options = SuiteOptions {
@@ -454,20 +541,33 @@ mod tests {
             ["a.toml", "a.toml, wide", "b.toml", "b.toml, wide", "c.toml", "c.toml, wide"];
         assert_eq!(files, expected);
         assert_eq!(first.report.entries[1].name, "a_wide");
+        let width = |at: usize| first.report.entries[at].description.clone();
+        assert!(width(1).contains("4-4-4"), "{}", width(1));
+        assert!(width(3).contains("30-5-30"), "{}", width(3));
         assert!(first.report.entries.iter().all(|entry| entry.repeats == 2), "quick");
         assert_eq!(first.report.gains.len(), 2);
-        assert_eq!(first.report.mean_gain.as_ref().unwrap().n, 2);
+        let [mean] = &first.report.mean_gains[..] else { panic!("one model") };
+        assert_eq!((mean.n, mean.model.as_str()), (2, "logistic_regression"));
         assert_eq!(first.report.changed.len(), 2);
         let bytes = |name: &str| fs::read(first.folder.join(name)).unwrap();
         let before = bytes("suite.json");
         assert!(String::from_utf8(bytes("suite.md")).unwrap().contains("relative gain"));
         assert_eq!(go().report, first.report);
         assert_eq!(bytes("suite.json"), before);
+        let runs = runs_of_suite(&first.folder).unwrap().unwrap();
+        assert_eq!(runs.len(), 6);
+        assert!(runs.iter().all(|run| run.join("report.json").exists()), "{runs:?}");
+        assert!(runs_of_suite(&runs[0]).unwrap().is_none());
         let read = SuiteReport::from_json(&String::from_utf8(before).unwrap()).unwrap();
         assert_eq!(read, first.report);
         fs::write(dir.join("d.toml"), "name = 3").unwrap();
         let error = run_suite(&dir, &options, &Silent, &Interrupt::new()).unwrap_err();
         assert!(error.is_mistake(), "a wrong file is named before any work: {error}");
+        fs::remove_file(dir.join("d.toml")).unwrap();
+        fs::write(dir.join(VARIANTS_FILE), wide.replace("b.toml", "e.toml")).unwrap();
+        let error = run_suite(&dir, &options, &Silent, &Interrupt::new()).unwrap_err();
+        let said = format!("{:?}", std::error::Error::source(&error));
+        assert!(said.contains("`e.toml` is neither"), "{said}");
         let empty = folder.path().join("empty");
         fs::create_dir(&empty).unwrap();
         let error = run_suite(&empty, &options, &Silent, &Interrupt::new()).unwrap_err();

@@ -390,7 +390,8 @@ impl Measured<'_> {
         };
         let features = features.select(Axis(0), &order);
         let fraction = settings.label_fraction.iter().copied().fold(0.0, f64::max);
-        let asked = Asked { estimator: &settings.models[0], settings, fraction, seed };
+        let estimator = &settings.models[0];
+        let asked = Asked { estimator, pipeline: self.pipeline, fraction, seed };
         let said =
             judge(&asked, &features, &renamed, self.progress, self.interrupt).map_err(failed)?;
         let metric = settings.metric_for(self.rows.facts.task);

@@ -9,14 +9,14 @@ mod page;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ReportError;
-use crate::model::{Comparison, Mark, Metric};
+use crate::model::{Comparison, Mark, Metric, PartLoss};
 use crate::verdict::Verdict;
 
 pub use markdown::suite_to_markdown;
 pub use page::suite_to_html;
 
 /// The version of the JSON layout of a suite.
-pub const SUITE_SCHEMA_VERSION: u32 = 1;
+pub const SUITE_SCHEMA_VERSION: u32 = 2;
 
 /// All pipelines of a folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,8 +34,8 @@ pub struct SuiteReport {
     pub failures: Vec<SuiteFailure>,
     /// What the best autoencoder features gain on each data set.
     pub gains: Vec<SuiteGain>,
-    /// The gains together.
-    pub mean_gain: Option<MeanGain>,
+    /// The gains together, for each downstream model.
+    pub mean_gains: Vec<MeanGain>,
     /// The methods ranked over the data sets that all of them were measured on.
     pub ranks: Option<SuiteRanks>,
 }
@@ -72,6 +72,12 @@ pub struct SuiteEntry {
     pub verdict: Verdict,
     /// What the run says about why, one sentence each.
     pub findings: Vec<String>,
+    /// Summed squared error of a test sample that came back from the autoencoder, mean over runs.
+    #[serde(default)]
+    pub reconstruction_error: Option<f64>,
+    /// The autoencoder's loss by part, and what else it knows of itself; mean over the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<PartLoss>,
     /// Every feature set with every model, all labels.
     pub results: Vec<SuiteRow>,
 }
@@ -131,6 +137,8 @@ pub struct SuiteGain {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeanGain {
+    /// Downstream model: scores of classes and errors of numbers aren't put into one mean.
+    pub model: String,
     /// Their mean.
     pub mean: f64,
     /// Ends of its 95 % interval, Student's t over the data sets.
@@ -177,7 +185,8 @@ pub struct SuiteCost {
     pub file: String,
     /// Wall-clock seconds of the run that made it.
     pub seconds: f64,
-    /// Seconds of one epoch, where the training ran in that run.
+    /// Seconds of the fastest epoch of all runs, validation included: the one that other work on
+    /// the machine disturbed least.
     pub seconds_per_epoch: Option<f64>,
     /// Seconds of all downstream fits.
     pub fit_seconds: f64,
@@ -201,27 +210,92 @@ impl SuiteReport {
     }
 }
 
-/// The gain in one sentence.
+/// The autoencoders side by side: the head of the table and a row for each pipeline. Its probe is
+/// the first downstream model on the autoencoder's features.
+pub(crate) fn autoencoder_table(
+    report: &SuiteReport,
+    costs: Option<&SuiteCosts>,
+) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    use crate::words::{self, MISSING};
+    let row = |entry: &SuiteEntry| {
+        let probe = entry.results.iter().find(|row| row.feature_set == crate::model::AUTOENCODER);
+        let cost = costs.and_then(|costs| costs.entries.iter().find(|c| c.file == entry.file));
+        let seconds = cost.and_then(|cost| cost.seconds_per_epoch);
+        let shown = |value: f64| entry.metric.value(value);
+        let score = probe.and_then(|row| row.mean).map_or_else(|| MISSING.to_owned(), shown);
+        let interval = probe.and_then(|row| row.interval).and_then(|[low, high]| {
+            let [low, high] = entry.metric.bare_interval(Some(low), Some(high))?;
+            Some(format!("{low} to {high}"))
+        });
+        let others = entry.losses.iter().filter(|part| part.name != "reconstruction");
+        let others: Vec<String> = others
+            .map(|part| format!("{} {}", words::spaced(&part.name), words::significant(part.test)))
+            .collect();
+        vec![
+            entry.name.clone(),
+            entry.description.clone(),
+            words::grouped(entry.n_parameters as u64),
+            seconds.map_or_else(|| MISSING.to_owned(), words::significant),
+            entry.reconstruction_error.map_or_else(|| MISSING.to_owned(), words::significant),
+            probe.map_or_else(String::new, |row| words::model(&row.model)),
+            entry.metric.heading(),
+            score,
+            interval.unwrap_or_default(),
+            entry.repeats.to_string(),
+            others.join(", "),
+        ]
+    };
+    let head = vec![
+        "pipeline",
+        "autoencoder",
+        "trained numbers",
+        "seconds per epoch",
+        "reconstruction error",
+        "probe",
+        "measured",
+        "score",
+        "95 % interval",
+        "runs",
+        "of its own",
+    ];
+    (head, report.entries.iter().map(row).collect())
+}
+
+/// What the columns of [`autoencoder_table`] are, in one sentence.
+pub(crate) const AUTOENCODER_TABLE_NOTE: &str = "Seconds are those of the fastest epoch, validation included; the reconstruction error is the \
+     summed squared error of a test sample; the probe is the first downstream model on the \
+     features; the last column has parts of the loss on the test part, in the units in which they \
+     are added, and what else the autoencoder knows of itself.";
+
+/// The gains in one sentence.
 pub(crate) fn gain_sentence(report: &SuiteReport) -> String {
     use crate::words;
-    let Some(gain) = &report.mean_gain else {
+    if report.mean_gains.is_empty() {
         return "No data set has both raw and autoencoder features under the first model.".into();
-    };
+    }
     let per_cent = |share: f64| format!("{} %", words::signed(100.0 * share, 2));
-    let interval = match gain.interval {
-        Some([low, high]) => {
-            format!(" (95 % interval {} to {})", per_cent(low), per_cent(high))
-        }
-        None => String::new(),
+    let of_model = |gain: &MeanGain| {
+        let interval = match gain.interval {
+            Some([low, high]) => {
+                format!(" (95 % interval {} to {})", per_cent(low), per_cent(high))
+            }
+            None => String::new(),
+        };
+        format!(
+            "by {}{interval} with {}, mean over {}: better on {}, worse on {}; Wilcoxon {}",
+            per_cent(gain.mean),
+            gain.model.replace('_', " "),
+            words::counted(gain.n, "data set"),
+            gain.up_down[0],
+            gain.up_down[1],
+            words::p_value(gain.wilcoxon_p),
+        )
     };
+    let gains: Vec<String> = report.mean_gains.iter().map(of_model).collect();
     format!(
-        "The best autoencoder features, chosen on validation, change the test score of the first \
-         model by {}{interval} relative to raw, mean over {}: better on {}, worse on {}; Wilcoxon {}.",
-        per_cent(gain.mean),
-        words::counted(gain.n, "data set"),
-        gain.up_down[0],
-        gain.up_down[1],
-        words::p_value(gain.wilcoxon_p),
+        "The best autoencoder features, chosen on validation, change the test score relative to \
+         raw {}.",
+        gains.join("; ")
     )
 }
 

@@ -5,6 +5,7 @@
 //! `hourglass-pipeline`) and draws nothing (that is `hourglass-report`). It never prints.
 
 mod crew;
+mod effort;
 mod emit;
 mod error;
 mod export;
@@ -20,6 +21,7 @@ mod winner;
 mod worker;
 
 pub use crew::{Crew, CrewEnd, Status, StatusTrial};
+pub use effort::Effort;
 pub use emit::{EmitFormat, emit};
 pub use error::Error;
 pub use export::{ExportFormat, export};

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hourglass_core::{Interrupt, Progress};
-use hourglass_pipeline::{RunOptions, TrialRoom};
+use hourglass_pipeline::{Pipeline, RunOptions, TrialRoom};
 use hourglass_schedule::Timestamp;
 use hourglass_search::store::Scope;
-use hourglass_search::{Store, TrialState};
+use hourglass_search::{PrunerConfig, Store, TrialState};
 use serde_json::{Value, json};
 
 use crate::folder::write_dated;
 use crate::share::{Share, share};
-use crate::{Budget, Crew, CrewEnd, Error, File, Result, Status, Sweep, TimetableFile};
+use crate::{Budget, Crew, CrewEnd, Effort, Error, File, Result, Status, Sweep, TimetableFile};
 
 /// What surrounds the sweeps of a machine.
 pub struct Site<'a> {
@@ -30,7 +30,7 @@ pub struct Site<'a> {
     pub lease: Option<Duration>,
     /// Makes the command of a worker: study, its name, its threads.
     pub command: &'a (dyn Fn(&str, &str, usize) -> Command + Sync),
-    /// Who is shown how a study stands.
+    /// Who is shown how a study stands, for the first time before anybody works on it.
     pub watch: &'a (dyn Fn(&Status) + Sync),
     /// Who is told.
     pub progress: &'a dyn Progress,
@@ -46,6 +46,7 @@ impl Site<'_> {
         if pipeline.search.is_none() {
             return Err(Error::NoSearch { path: file.path });
         }
+        self.say_what_is_pruned(&pipeline);
         let options = RunOptions { base: file.base.clone(), ..self.options.clone() };
         let room = TrialRoom::open(&pipeline, &options, self.progress, interrupt)?;
         let look = room.look(&pipeline, interrupt)?;
@@ -53,6 +54,19 @@ impl Site<'_> {
         let sweep =
             Sweep::begin(store, file, fingerprint, look.higher_score_is_better, self.lease)?;
         Ok((sweep, look.row_bytes))
+    }
+
+    /// Says so where a pruner judges by something else than the objective.
+    fn say_what_is_pruned(&self, pipeline: &Pipeline) {
+        let Some(search) = &pipeline.search else { return };
+        let figure = search.objectives()[0].figure.as_str();
+        let is_loss = ["reconstruction", "training.epochs"].iter().any(|p| figure.starts_with(p));
+        if search.pruner != PrunerConfig::None && !is_loss {
+            self.progress.say(&format!(
+                "the pruner compares losses on validation, not `{figure}`: trials that reconstruct \
+                 badly end early, whatever they would score"
+            ));
+        }
     }
 
     /// Runs a firing of a schedule: adds its trials to the study and writes a dated page. A firing
@@ -122,9 +136,16 @@ impl Site<'_> {
             sweep.study.store().name(),
             budget.limit,
         ));
+        (self.watch)(&before);
         let command = |worker: &str| (self.command)(sweep.study.name(), worker, n_threads);
         let crew = Crew { sweep, n_workers, command: &command, interrupt, watch: self.watch };
+        let began = sweep.study.store().now()?;
         let end = crew.run()?;
+        let ended = sweep.study.store().now()?;
+        let effort = Effort::of(&sweep.study.trials()?, n_workers, began, ended);
+        if effort.n_trials > 0 {
+            self.progress.say(&effort.to_string());
+        }
         fine(sweep, end)
     }
 }

@@ -6,7 +6,7 @@ use hourglass_core::{Interrupt, Progress};
 use hourglass_pipeline::{Pipeline, RunOptions, RunOutcome, overrides_of};
 use hourglass_report::{SweepChange, SweepTest, SweepTestRow};
 use hourglass_search::store::Scope;
-use hourglass_search::{FrozenTrial, TrialState, pareto_front};
+use hourglass_search::{FrozenTrial, TrialState, best_trial, pareto_front};
 use serde_json::{Value, json};
 
 use crate::{Error, Result, Sweep};
@@ -67,6 +67,10 @@ impl Winner {
             .map(|(objective, value)| format!("{} {value}", objective.figure))
             .collect();
         let n_finished = trials.iter().filter(|trial| trial.state.is_finished()).count();
+        let directions = &sweep.study.config().directions;
+        let best = best_trial(&trials, directions).filter(|_| directions.len() == 1);
+        let is_best = best.is_some_and(|best| best.number == trial.number);
+        let which = if is_best { "The best" } else { "One" };
         let mut origin = vec![
             format!(
                 "Trial {} of study `{study}` in {}: {}.",
@@ -75,7 +79,7 @@ impl Winner {
                 values.join(", ")
             ),
             format!(
-                "The best of {n_finished} trials ({}, seed {}) over `{}`. What it chose:",
+                "{which} of {n_finished} trials ({}, seed {}) over `{}`. What it chose:",
                 sweep.search().sampler.name(),
                 sweep.pipeline.seed,
                 sweep.file.path.display()

@@ -17,7 +17,7 @@ use crate::patience::{patiently, rest};
 use crate::{Error, Result, Sweep};
 
 /// Time between two looks for a trial where others still run.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Time between two looks whether a running trial has to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -122,6 +122,7 @@ impl Worker<'_> {
             *lock(&trouble) = Some(error);
             stop.raise();
         };
+        let clock = Instant::now();
         let result = std::thread::scope(|scope| {
             let (alive, stop) = (&alive, &stop);
             scope.spawn(move || {
@@ -143,8 +144,8 @@ impl Worker<'_> {
                 }
             });
             let tell = Mutex::new(tell);
-            let watch = |epoch: usize, loss: f64| {
-                if !self.asks() {
+            let watch = |epoch: usize, loss: f64, is_last: bool| {
+                if !self.asks() || is_last {
                     // The other end stays until this one is dropped.
                     let _ = lock(&tell).send((epoch, loss));
                     return Verdict::GoOn;
@@ -161,6 +162,7 @@ impl Worker<'_> {
             drop(over);
             result
         });
+        let spent = clock.elapsed();
         let is_lost = alive.is_lost();
         drop(alive);
         let trial = trial.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -171,16 +173,26 @@ impl Worker<'_> {
             None if is_lost => return Ok(End::Lost),
             None => {}
         }
+        // Writing down is no work on the trial.
+        let worked = |seconds: f64| {
+            let seconds = seconds - lock(&reporting).as_secs_f64();
+            let write = || trial.set_user_attribute(WORK_SECONDS, seconds);
+            match patiently(self.interrupt, write) {
+                // Telling the outcome finds that out, too.
+                Err(hourglass_search::Error::LeaseLost { .. }) => Ok(()),
+                written => written,
+            }
+        };
         let outcome = match result {
             Err(panic) => Outcome::Failed(format!("it panicked: {}", said(panic.as_ref()))),
             Ok(Ok(outcome)) => {
-                // Writing down is no work on the trial.
-                let seconds = outcome.work_seconds - lock(&reporting).as_secs_f64();
-                let write = || trial.set_user_attribute(WORK_SECONDS, seconds);
-                patiently(self.interrupt, write)?;
+                worked(outcome.work_seconds)?;
                 Outcome::Complete(outcome.values)
             }
-            Ok(Err(Error::Pipeline(PipelineError::Ended { .. }))) => Outcome::Pruned,
+            Ok(Err(Error::Pipeline(PipelineError::Ended { .. }))) => {
+                worked(spent.as_secs_f64())?;
+                Outcome::Pruned
+            }
             Ok(Err(error)) if error.is_interrupt() => {
                 return Ok(self.give_back(&trial)?.unwrap_or(End::Released));
             }
@@ -209,16 +221,19 @@ impl Worker<'_> {
     fn measure(
         &self,
         trial: &Mutex<Trial>,
-        watch: &(dyn Fn(usize, f64) -> Verdict + Sync),
+        watch: &(dyn Fn(usize, f64, bool) -> Verdict + Sync),
         stop: &Interrupt,
     ) -> Result<TrialOutcome> {
         let params = lock(trial).params().clone();
         let pipeline = self.sweep.file.trial(&params)?;
+        // Ending a trial in its last epoch would save nothing.
+        let last = pipeline.train.epochs;
+        let watch = |epoch: usize, loss: f64| watch(epoch, loss, epoch >= last);
         let objectives = self.sweep.search().objectives();
-        Ok(self.room.run(&pipeline, objectives, watch, self.progress, stop)?)
+        Ok(self.room.run(&pipeline, objectives, &watch, self.progress, stop)?)
     }
 
-    /// Whether a pruner is asked after each epoch.
+    /// Whether a pruner is asked after each epoch but the last.
     fn asks(&self) -> bool {
         let config = self.sweep.study.config();
         config.pruner != PrunerConfig::None && config.directions.len() == 1
@@ -280,4 +295,93 @@ pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("no message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use hourglass_core::Silent;
+    use hourglass_data::Locations;
+    use hourglass_pipeline::RunOptions;
+    use hourglass_search::{MemoryStore, TrialState};
+
+    use super::*;
+    use crate::{Budget, File};
+
+    const FILE: &str = r#"
+        name = "small"
+        seed = 1
+        data.builtin.dataset = "iris"
+        split = { validation = 0.3, test = 0.3 }
+        preprocess.numeric = "standard"
+        model.undercomplete = { latent_dim = 2 }
+        train = { epochs = 2, optimizer = { adam = { learning_rate = 1e-2 } } }
+        downstream = { compare = ["raw", "autoencoder"], models = [{ knn = {} }] }
+        [search]
+        trials = 4
+        [search.space]
+        "train.optimizer.adam.learning_rate" = { float = [1e-3, 1e-1], log = true }
+    "#;
+
+    /// Panics in the training of the second trial.
+    struct Panics {
+        is_second: AtomicBool,
+    }
+
+    impl Progress for Panics {
+        fn begin(&self, _what: &str, _total: Option<u64>) {
+            if self.is_second.swap(false, Ordering::SeqCst) {
+                let (rows, row) = ([1, 2, 3], 7);
+                assert!(row < rows.len(), "index {row} is out of range");
+            }
+        }
+
+        fn advance(&self, _done: u64, _detail: &str) {}
+
+        fn end(&self, _summary: &str) {}
+
+        fn say(&self, line: &str) {
+            self.is_second.store(line.starts_with("trial 0:"), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_trial_that_panics_fails_with_the_reason_and_the_worker_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small.toml");
+        std::fs::write(&path, FILE).unwrap();
+        let file = File::read(&path, &[]).unwrap();
+        let locations = Locations {
+            data_dirs: Vec::new(),
+            download_dir: folder.path().join("data"),
+            offline: true,
+        };
+        let options = RunOptions {
+            base: file.base.clone(),
+            locations,
+            runs_dir: folder.path().join("runs"),
+            force: false,
+        };
+        let interrupt = Interrupt::new();
+        let pipeline = file.pipeline().unwrap();
+        let room = TrialRoom::open(&pipeline, &options, &Silent, &interrupt).unwrap();
+        let store = MemoryStore::shared();
+        let sweep = Sweep::begin(store, file, room.fingerprint(), true, None).unwrap();
+        sweep.set_budget(Budget { limit: 4, minutes: None }).unwrap();
+        let progress = Panics { is_second: AtomicBool::new(false) };
+        let worker = Worker {
+            sweep: &sweep,
+            room: &room,
+            name: "only",
+            progress: &progress,
+            interrupt: &interrupt,
+        };
+        let work = worker.work().unwrap();
+        assert_eq!(work, Work { n_complete: 3, n_failed: 1, ..Work::default() });
+        let trials = sweep.study.trials().unwrap();
+        assert_eq!(trials[1].state, TrialState::Failed);
+        assert_eq!(trials[1].reason(), Some("it panicked: index 7 is out of range"));
+        assert!(trials[2..].iter().all(|trial| trial.state == TrialState::Complete));
+    }
 }

@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let (train, rest) = rows.view().split_at(Axis(0), 800);
     let (validation, new) = rest.split_at(Axis(0), 150);
 
-    let config = Denoising::new(4, Corruption::Gaussian { std: 0.1 });
+    let config = Denoising::new(4, Corruption::Gaussian { std: 0.1 }, None);
     let config = ModelConfig::Denoising(Denoising { hidden_dims: vec![32], ..config });
     let model = build(&config, &SampleShape::Vector { len: rows.ncols() }, Seed::new(1))?;
 

@@ -19,6 +19,7 @@ use crate::{Error, OnDivergence, OnHopeless, Result};
 /// | `loss` | `mse` | reconstruction loss, a mean over samples and features | |
 /// | `weight_penalty` | none | L1 and L2 prices on weights | |
 /// | `decay_biases` | `false` | whether decay and penalty reach biases and normalisations | |
+/// | `corruption_strength` | none | how much of the model's corruption there is over the epochs | |
 /// | `max_norm` | none | greatest norm of the weights into a unit | above 0 |
 /// | `clip_adaptive` | none | greatest norm of a unit's gradient, in norms of its weights | above 0 |
 /// | `clip_value` | none | greatest value of a gradient | above 0 |
@@ -73,6 +74,9 @@ pub struct TrainConfig {
     /// normalisations. Default: `false`.
     #[serde(default)]
     pub decay_biases: bool,
+    /// How much of the model's corruption there is over the epochs. Default: all of it throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruption_strength: Option<CorruptionStrength>,
     /// Greatest norm of the weights that come into a unit, enforced after each step; above 0.
     /// Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,7 +119,8 @@ pub struct TrainConfig {
     /// Whether event files for TensorBoard are written beside the telemetry. Default: `false`.
     #[serde(default)]
     pub tensorboard: bool,
-    /// Where it is trained: `auto`, `cpu`, `cuda:0` or `metal`. Default: `cpu`.
+    /// Where it is trained: `auto`, `cpu`, `cuda:0` or `metal`; all other stages run on the CPU.
+    /// Default: `cpu`.
     #[serde(default, skip_serializing_if = "DeviceChoice::is_cpu")]
     pub device: DeviceChoice,
 }
@@ -127,6 +132,42 @@ pub struct Average {
     /// In `(0, 1)`; 0.999 looks back about a thousand steps. Default: 0.999.
     #[serde(default = "decay")]
     pub decay: f64,
+}
+
+/// A corruption whose strength changes linearly: its share, or its standard deviation, is what the
+/// model says times this number. Validation rows are corrupted with all of it. Falling noise: Geras
+/// and Sutton, "Scheduled denoising autoencoders", arXiv:1406.3269.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CorruptionStrength {
+    /// In the first step; in `[0, 1]`.
+    pub start: f32,
+    /// From `epochs` on; in `[0, 1]`.
+    pub end: f32,
+    /// Epochs until `end` is reached; above 0.
+    pub epochs: f64,
+}
+
+impl CorruptionStrength {
+    fn check(self) -> Result<()> {
+        let ends =
+            [("corruption_strength.start", self.start), ("corruption_strength.end", self.end)];
+        for (key, value) in ends {
+            if !(0.0..=1.0).contains(&value) {
+                return wrong(key, value, "in `[0, 1]`");
+            }
+        }
+        if self.epochs > 0.0 && self.epochs.is_finite() {
+            return Ok(());
+        }
+        wrong("corruption_strength.epochs", self.epochs, "above 0")
+    }
+
+    /// What there is of the corruption after so many epochs.
+    pub(crate) fn at(self, epochs_done: f64) -> f32 {
+        let share = (epochs_done / self.epochs).min(1.0) as f32;
+        self.start + (self.end - self.start) * share
+    }
 }
 
 /// Stops when the validation loss has not fallen, and restores the best weights.
@@ -164,6 +205,7 @@ impl TrainConfig {
             loss: Loss::default(),
             weight_penalty: None,
             decay_biases: false,
+            corruption_strength: None,
             max_norm: None,
             clip_adaptive: None,
             clip_value: None,
@@ -230,6 +272,9 @@ impl TrainConfig {
                 return wrong("warmup.epochs", warmup.epochs, &range);
             }
         }
+        if let Some(strength) = self.corruption_strength {
+            strength.check()?;
+        }
         if let Some(penalty) = self.weight_penalty {
             penalty.check()?;
         }
@@ -271,6 +316,14 @@ mod tests {
             (
                 r#""on_divergence": {"rollback": {"at_most": 0}}"#,
                 "`on_divergence.rollback.at_most` is 0, but must be 1 or more",
+            ),
+            (
+                r#""corruption_strength": {"start": 2.0, "end": 0.0, "epochs": 3}"#,
+                "`corruption_strength.start` is 2, but must be in `[0, 1]`",
+            ),
+            (
+                r#""corruption_strength": {"start": 1.0, "end": 0.0, "epochs": 0}"#,
+                "`corruption_strength.epochs` is 0, but must be above 0",
             ),
             (
                 r#""early_stopping": {"patience": 0}"#,

@@ -30,6 +30,23 @@ pub enum Error {
         /// Which part.
         part: &'static str,
     },
+    /// A schedule for a corruption that the trainer doesn't apply.
+    #[error(
+        "`corruption_strength` is present, but the model has no corruption that training could \
+         change\nhint: give the model a `corruption`, or leave `corruption_strength` out"
+    )]
+    NoCorruption,
+    /// Rows that come in chunks can't be read.
+    #[error("the training rows can't be read")]
+    Rows(#[source] crate::SourceError),
+    /// Rows that come in chunks are not as many as they were said to be.
+    #[error("{found} training rows came, but there were {expected} before: does the file change?")]
+    RowCount {
+        /// Rows of the pass that was counted.
+        expected: usize,
+        /// Rows of this pass.
+        found: usize,
+    },
     /// The loss is NaN or infinite.
     #[error(
         "the loss became {value} in epoch {epoch}, step {step}; first found in {place}\n\
@@ -88,6 +105,10 @@ fn way_out(key: &str) -> &'static str {
         "clip_value" | "clip_norm" => "\nhint: try 1.0, or leave it out for no clipping",
         "weight_average.decay" => "\nhint: 0.999 averages over about the last thousand steps",
         "warmup.epochs" => "\nhint: half an epoch (`epochs = 0.5`) is often enough",
+        "corruption_strength.start" | "corruption_strength.end" => {
+            "\nhint: it is a share of the model's corruption, which is the strongest"
+        }
+        "corruption_strength.epochs" => "\nhint: leave `corruption_strength` out for all of it",
         "on_divergence.rollback.factor" => "\nhint: leave it out for a tenth",
         "on_divergence.rollback.at_most" => "\nhint: use `on_divergence = \"stop\"` for none",
         _ => "",

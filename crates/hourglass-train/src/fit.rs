@@ -7,8 +7,10 @@ mod failure;
 mod judge;
 mod options;
 mod step;
+mod stream;
 
 pub use options::FitOptions;
+pub use stream::{RowSource, SourceError, fit_stream};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,13 +47,17 @@ pub fn fit(
     options: &FitOptions<'_>,
 ) -> Result<History> {
     config.check()?;
+    if config.corruption_strength.is_some() && model.corruption().is_none() {
+        return Err(Error::NoCorruption);
+    }
     for (part, view) in [("training", train), ("validation", validation)] {
         if view.nrows() == 0 {
             return Err(Error::Empty { part });
         }
     }
     move_model(model, &config.device.open()?)?;
-    let history = Fit::new(model, train, validation, config, seed, options).run();
+    let fit = Fit::new(model, train, validation, config, seed, options);
+    let history = fit.run(|live| fit.epoch(live));
     // Whoever takes the model next does so on the CPU.
     move_model(model, &Device::Cpu)?;
     history
@@ -104,6 +110,8 @@ pub(crate) struct Live {
     /// Training rows a second in the epoch before.
     pub samples_per_second: f64,
     pub epoch_started: Instant,
+    /// Rows of the epoch that were done when it started here.
+    rows_before: usize,
     started: Instant,
     last_saved: Instant,
 }
@@ -122,7 +130,8 @@ impl<'a> Fit<'a> {
         Fit { model, train, validation, config, seed, options, range, n_steps }
     }
 
-    fn run(&self) -> Result<History> {
+    /// From the first epoch to the last; `epoch` takes the steps of one that aren't done yet.
+    fn run(&self, epoch: impl Fn(&mut Live) -> Result<()>) -> Result<History> {
         let (config, progress) = (self.config, self.options.progress);
         let mut live = self.start();
         let saved = self.options.checkpoint.as_deref().filter(|path| path.exists());
@@ -136,8 +145,11 @@ impl<'a> Fit<'a> {
         let mut records = self.records(&live, saved.is_some())?;
         progress.begin("training", Some((config.epochs * self.n_steps) as u64));
         while live.position.epoch < config.epochs && live.position.history.stopped.is_none() {
-            let outcome =
-                self.epoch(&mut live).and_then(|()| self.close_epoch(&mut live, &mut records));
+            live.start_epoch();
+            let outcome = epoch(&mut live).and_then(|()| {
+                live.end_epoch();
+                self.close_epoch(&mut live, &mut records)
+            });
             match outcome {
                 Err(error @ Error::NotFinite { .. }) => self.roll_back(&mut live, error)?,
                 other => other?,
@@ -184,6 +196,7 @@ impl<'a> Fit<'a> {
             measuring: Duration::ZERO,
             samples_per_second: 0.0,
             epoch_started: Instant::now(),
+            rows_before: 0,
             started: Instant::now(),
             last_saved: Instant::now(),
         }
@@ -276,29 +289,29 @@ impl<'a> Fit<'a> {
 
     /// The steps of the current epoch that aren't done yet.
     fn epoch(&self, live: &mut Live) -> Result<()> {
-        let epoch = live.position.epoch;
-        let (started, rows_before) = (Instant::now(), live.position.n_rows);
-        live.epoch_started = started;
-        let order = self.order(epoch);
+        let order = self.order(live.position.epoch);
         while live.position.step < self.n_steps && live.position.history.stopped.is_none() {
-            let step = live.position.step;
-            let loss = self.step(live, self.rows_of_step(&order, step))?;
-            let is_last = live.position.step == self.n_steps;
-            if is_last || step.is_multiple_of(PROGRESS_STEPS) {
-                let n_done = live.position.n_rows - rows_before;
-                self.report(&live.position, loss, n_done as f64, started);
+            self.step_and_tell(live, self.rows_of_step(&order, live.position.step))?;
+        }
+        Ok(())
+    }
+
+    /// A step, and what may follow each: a word to who waits, a checkpoint, the end.
+    fn step_and_tell(&self, live: &mut Live, rows: &[usize]) -> Result<()> {
+        let step = live.position.step;
+        let loss = self.step(live, rows)?;
+        let is_last = live.position.step == self.n_steps;
+        if is_last || step.is_multiple_of(PROGRESS_STEPS) {
+            self.report(live, loss);
+        }
+        if !is_last {
+            if self.options.interrupt.is_raised() {
+                return Err(self.interrupted(live)?);
             }
-            if !is_last {
-                if self.options.interrupt.is_raised() {
-                    return Err(self.interrupted(live)?);
-                }
-                if self.is_time_to_save(live) {
-                    self.save(live)?;
-                }
+            if self.is_time_to_save(live) {
+                self.save(live)?;
             }
         }
-        let n_done = (live.position.n_rows - rows_before) as f64;
-        live.samples_per_second = n_done / started.elapsed().as_secs_f64().max(1e-9);
         Ok(())
     }
 
@@ -314,16 +327,18 @@ impl<'a> Fit<'a> {
         &order[step * n_rows / self.n_steps..(step + 1) * n_rows / self.n_steps]
     }
 
-    /// Input and target of a batch; the same tensor where nothing is corrupted.
+    /// Input and target of a batch, with so much of the model's corruption; the same tensor where
+    /// nothing is corrupted.
     fn batch(
         &self,
         source: MatrixView<'_>,
         rows: &[usize],
+        strength: f32,
         noise: Seed,
     ) -> Result<(Tensor, Tensor)> {
         let device = device_of(self.model);
         let target = gather_rows(source, rows)?;
-        let input = match self.model.corruption() {
+        let input = match self.model.corruption().and_then(|c| c.scaled(strength)) {
             Some(corruption) => {
                 let plain = SampleShape::Vector { len: source.ncols() };
                 let shape = self.options.shape.unwrap_or(&plain);
@@ -338,14 +353,15 @@ impl<'a> Fit<'a> {
         Ok((input, target))
     }
 
-    fn report(&self, position: &Position, loss: f64, n_samples: f64, started: Instant) {
+    fn report(&self, live: &Live, loss: f64) {
+        let position = &live.position;
         let done = (position.epoch * self.n_steps + position.step) as u64;
         let validation = match position.history.epochs.last() {
             Some(record) => format!(", validation {:.6}", record.validation_loss),
             None => String::new(),
         };
         let (epoch, epochs) = (position.epoch + 1, self.config.epochs);
-        let rate = n_samples / started.elapsed().as_secs_f64().max(1e-9);
+        let rate = live.rate_of_rows();
         let detail =
             format!("epoch {epoch}/{epochs}, loss {loss:.6}{validation}, {rate:.0} samples/s");
         self.options.progress.advance(done, &detail);
@@ -409,6 +425,20 @@ impl Live {
     /// Time spent on training, before it was resumed and since.
     pub fn seconds(&self) -> f64 {
         self.position.seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    fn start_epoch(&mut self) {
+        (self.epoch_started, self.rows_before) = (Instant::now(), self.position.n_rows);
+    }
+
+    fn end_epoch(&mut self) {
+        self.samples_per_second = self.rate_of_rows();
+    }
+
+    /// Training rows a second in this epoch so far.
+    fn rate_of_rows(&self) -> f64 {
+        let n_done = (self.position.n_rows - self.rows_before) as f64;
+        n_done / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
     }
 }
 

@@ -40,10 +40,10 @@ mod fit;
 mod telemetry;
 mod tensorboard;
 
-pub use config::{Average, EarlyStopping, TrainConfig};
+pub use config::{Average, CorruptionStrength, EarlyStopping, TrainConfig};
 pub use divergence::OnDivergence;
 pub use error::Error;
-pub use fit::{FitOptions, fit};
+pub use fit::{FitOptions, RowSource, SourceError, fit, fit_stream};
 pub use history::{EpochRecord, History, Rollback, Snapshot, Stopped};
 pub use hopeless::OnHopeless;
 pub use observer::{Answer, Observer, StepRecord, Unobserved};

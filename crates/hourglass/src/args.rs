@@ -85,6 +85,17 @@ pub enum PipelineCommand {
         #[command(flatten)]
         format: TableFormat,
     },
+    /// Train on a table that doesn't fit memory, and write the features of all its rows
+    Stream {
+        #[command(flatten)]
+        file: PipelineFile,
+        /// Begin anew, whatever an earlier call left
+        #[arg(long)]
+        force: bool,
+        /// Print JSON, and nothing else, on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a pipeline file without running it
     Check {
         #[command(flatten)]
@@ -319,7 +330,7 @@ pub enum ReportCommand {
     Suite {
         /// Folder of pipeline files
         dir: PathBuf,
-        /// At most two repeats and ten epochs each
+        /// At most two repeats and twenty epochs each
         #[arg(long)]
         quick: bool,
         /// Pipelines at a time
@@ -347,9 +358,9 @@ pub enum ReportCommand {
         #[command(flatten)]
         format: TableFormat,
     },
-    /// Run a run again, from nothing, and say which bytes differ
+    /// Run a run, or all runs of a suite, again, from nothing, and say which bytes differ
     Verify {
-        /// Run directory [default: the latest run]
+        /// Run directory, or that of a suite [default: the latest run]
         run: Option<PathBuf>,
         /// Never open a network connection
         #[arg(long)]

@@ -42,6 +42,7 @@ pub fn load(command: &Command) -> Result<Option<Loaded>> {
 fn file_of(command: &PipelineCommand) -> Option<&PipelineFile> {
     match command {
         PipelineCommand::Run { file, .. }
+        | PipelineCommand::Stream { file, .. }
         | PipelineCommand::Check { file }
         | PipelineCommand::Explain { file, .. }
         | PipelineCommand::Graph { file, .. }
@@ -71,6 +72,23 @@ pub fn run(
             };
             let outcome = hourglass_pipeline::run(pipeline, &options, progress, interrupt)?;
             print(&outcome_text(&outcome.folder, *format)?)?;
+        }
+        PipelineCommand::Stream { force, json, .. } => {
+            let options = RunOptions {
+                base: base.clone(),
+                locations: locations(true),
+                runs_dir: global.runs_dir.clone(),
+                force: *force,
+            };
+            line(
+                "`[downstream]`, `repeats` and `features.scale` are not used by `pipeline stream`",
+            );
+            let outcome = hourglass_pipeline::stream(pipeline, &options, progress, interrupt)?;
+            if *json {
+                print(&(serde_json::to_string_pretty(&outcome)? + "\n"))?;
+            } else {
+                print(&format!("{}\n{}\n", outcome.sentence(), outcome.features.display()))?;
+            }
         }
         PipelineCommand::Check { file } => line(&format!("`{}` is fine", file.path.display())),
         PipelineCommand::Explain { format, .. } => {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use hourglass_core::{Interrupt, Progress};
 use hourglass_data::Locations;
-use hourglass_pipeline::{Found, RunOptions, SuiteOptions};
+use hourglass_pipeline::{Found, RunOptions, SuiteOptions, Verification};
 use hourglass_report::{Severity, results_csv, results_text, suite_to_markdown, to_markdown};
 
 use crate::args::{Global, ReportCommand, TableFormat};
@@ -68,14 +68,14 @@ fn suite(
     let options = SuiteOptions { run, jobs: *jobs, quick: *quick, overrides };
     let outcome = hourglass_pipeline::run_suite(dir, &options, progress, interrupt)?;
     if let Some(path) = write {
-        // Without the costs, so that a second run writes the same bytes.
-        let text = suite_to_markdown(&outcome.report, None);
+        // Without the seconds of this call, so that a second run writes the same bytes.
+        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs), false);
         std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if *json {
         print(&outcome.report.to_json()?)?;
     } else {
-        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs));
+        let text = suite_to_markdown(&outcome.report, Some(&outcome.costs), true);
         print(&format!("{text}\n{}\n", outcome.folder.display()))?;
     }
     let failed = outcome.report.failures.len();
@@ -131,8 +131,33 @@ fn verify(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let verification = hourglass_pipeline::verify_run(run, locations, progress, interrupt)?;
+    let suite = hourglass_pipeline::runs_of_suite(run)?;
+    let is_suite = suite.is_some();
+    let runs = suite.unwrap_or_else(|| vec![run.to_owned()]);
     let mut table = Table::new(["file", "found"]);
+    let mut differing = Vec::new();
+    for run in &runs {
+        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_suite {
+            progress.say(&name);
+        }
+        let verification = hourglass_pipeline::verify_run(run, locations, progress, interrupt)?;
+        if !verification.is_same() {
+            differing.push(name.clone());
+        }
+        let prefix = if is_suite { format!("{name}/") } else { String::new() };
+        add_files(&mut table, &prefix, &verification);
+    }
+    print(&table.render(format))?;
+    match differing.len() {
+        0 => line("every byte is the same"),
+        _ if !is_suite => bail!("the second run differs from `{}`", run.display()),
+        n => bail!("{n} of {} runs differ: {}", runs.len(), differing.join(", ")),
+    }
+    Ok(())
+}
+
+fn add_files(table: &mut Table, prefix: &str, verification: &Verification) {
     for file in &verification.files {
         let found = match &file.found {
             Found::Same => "same".to_owned(),
@@ -143,14 +168,8 @@ fn verify(
             Found::Missing => "missing in the second run".to_owned(),
             Found::New => "only in the second run".to_owned(),
         };
-        table.push([file.name.clone(), found]);
+        table.push([format!("{prefix}{}", file.name), found]);
     }
-    print(&table.render(format))?;
-    if !verification.is_same() {
-        bail!("the second run differs from `{}`", run.display());
-    }
-    line("every byte is the same");
-    Ok(())
 }
 
 /// Hands the page to whatever the system opens pages with; the path is printed in any case.

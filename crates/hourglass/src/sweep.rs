@@ -149,6 +149,10 @@ fn outcome(sweep: &Sweep, folder: &Path) -> Result<String> {
         }
         text += &format!("\n{}", table.render(TableFormat { csv: false, json: false }));
     }
+    if !report.front.is_empty() {
+        let front: Vec<String> = report.front.iter().map(u64::to_string).collect();
+        text += &format!("`sweep best --trial` writes one of them: {}\n", front.join(", "));
+    }
     for test in &report.tested {
         text += &format!("\n{}: {}\n", test.label, test.verdict);
     }

@@ -1,11 +1,12 @@
-//! Writes the table of docs/benchmarks.md, with machine and versions. What is written by hand
-//! there, below the line that says so, is kept.
+//! Writes the table of docs/benchmarks.md, with machine and versions: the lines of what was
+//! measured, and the others as they were. What is written by hand there, below the line that says
+//! so, is kept.
 
 use std::collections::BTreeMap;
 
 use super::peers::{Figures, Outcome, differing, shown};
 use super::side::N_THREADS;
-use super::works::Better;
+use super::works::{Better, WORKS};
 use crate::root;
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -13,37 +14,50 @@ const PAGE: &str = "docs/benchmarks.md";
 /// Everything from this line on is written by hand.
 const NOTES: &str = "## Notes";
 
+const VERSIONS: &str = "Versions: ";
+
 pub fn write(outcomes: &[Outcome]) -> Result<(), String> {
     let path = root().join(PAGE);
     let old = std::fs::read_to_string(&path).unwrap_or_default();
-    let notes = old.find(NOTES).map_or(NOTES, |start| &old[start..]);
-    let text = format!("{}\n{}\n", table(outcomes), notes.trim_end());
+    let text = renewed(&old, outcomes, &machine());
     std::fs::write(&path, text).map_err(|error| format!("cannot write `{PAGE}`: {error}"))
 }
 
-fn table(outcomes: &[Outcome]) -> String {
+/// The page with the lines of these works in place of the old ones.
+fn renewed(old: &str, outcomes: &[Outcome], machine: &str) -> String {
     let mut text = format!(
         "# Benchmarks\n\n\
          `cargo xtask bench peers` makes this table: both sides in turn, A B A B, on the same\n\
-         data, shapes, batch and optimiser, with {N_THREADS} threads each; medians over the\n\
-         rounds. A ratio above 1 says that ours is better; of memory it is ours / peer.\n\
-         `--only NAME` runs one line, `--csv` prints figures alone.\n\n\
-         Machine: {}.\n{}\n\n\
+         data, shapes, batch and optimiser, with {N_THREADS} threads each; medians over three\n\
+         rounds, of what takes minutes one. A ratio above 1 says that ours is better; of memory\n\
+         it is ours / peer. `--only NAME` runs one line, `--csv` prints figures alone.\n\n\
+         Machine: {machine}.\n{}\n\n\
          | work | ours | peer | unit | ratio | at least | go for | memory, ours / peer (MiB) |\n\
          |---|---|---|---|---|---|---|---|\n",
-        machine(),
-        versions(outcomes),
+        versions(old, outcomes),
     );
-    for outcome in outcomes {
-        text += &row(outcome);
-    }
-    for outcome in outcomes {
-        if let Some(message) = differing(outcome) {
-            text += &format!("\n**Not the same result:** {message}\n");
+    let mut apart = String::new();
+    for work in WORKS {
+        let start = |what: &str| format!("{what}`{}`", work.name);
+        let line = |start: String| old.lines().find(|line| line.starts_with(&start));
+        match outcomes.iter().find(|outcome| outcome.work.name == work.name) {
+            Some(outcome) => {
+                text += &row(outcome);
+                if let Some(message) = differing(outcome) {
+                    apart += &format!("\n{DIFFERENT}{message}\n");
+                }
+            }
+            None => {
+                text.extend(line(start("| ")).map(|line| format!("{line}\n")));
+                apart.extend(line(start(DIFFERENT)).map(|line| format!("\n{line}\n")));
+            }
         }
     }
-    text
+    let notes = old.find(NOTES).map_or(NOTES, |start| &old[start..]);
+    format!("{text}{apart}\n{}\n", notes.trim_end())
 }
+
+const DIFFERENT: &str = "**Not the same result:** ";
 
 fn row(outcome: &Outcome) -> String {
     let work = outcome.work;
@@ -72,13 +86,16 @@ fn row(outcome: &Outcome) -> String {
     )
 }
 
-fn versions(outcomes: &[Outcome]) -> String {
-    let mut all = BTreeMap::new();
+/// Versions of all that was measured; the newest of each.
+fn versions(old: &str, outcomes: &[Outcome]) -> String {
+    let line = old.lines().find_map(|line| line.strip_prefix(VERSIONS)).unwrap_or_default();
+    let words = line.trim_end_matches('.').split(", ").filter_map(|word| word.split_once(' '));
+    let mut all: BTreeMap<&str, &str> = words.collect();
     for figures in outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()) {
-        all.extend(&figures.about);
+        all.extend(figures.about.iter().map(|(name, version)| (name.as_str(), version.as_str())));
     }
     let list: Vec<String> = all.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    format!("Versions: {}.", list.join(", "))
+    format!("{VERSIONS}{}.", list.join(", "))
 }
 
 fn machine() -> String {
@@ -87,4 +104,33 @@ fn machine() -> String {
     let model = model.map_or("unknown processor", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{model}, {cores} cores, {}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_renewed_and_the_others_stay() {
+        let old = "# Benchmarks\n\nVersions: hourglass 0.0.9, onnx 1.\n\n\
+                   | `step-small`: a | 1 |\n| `encode`: b | 2 |\n| `gone`: c | 3 |\n\n\
+                   ## Notes\n\nBy hand.\n";
+        let work = WORKS.iter().find(|work| work.name == "check").unwrap();
+        let figures = Figures {
+            ours: 6.0,
+            peer: None,
+            memory: [Some(11.0), None],
+            losses: [None, None],
+            about: [("hourglass".to_owned(), "0.1.0".to_owned())].into(),
+        };
+        let page = renewed(old, &[Outcome { work, result: Ok(figures) }], "a machine");
+        for part in [
+            "Machine: a machine.\nVersions: hourglass 0.1.0, onnx 1.\n",
+            "| `step-small`: a | 1 |\n| `encode`: b | 2 |\n| `check`: ",
+            "\n\n## Notes\n\nBy hand.\n",
+        ] {
+            assert!(page.contains(part), "{page}");
+        }
+        assert!(!page.contains("gone"), "{page}");
+    }
 }

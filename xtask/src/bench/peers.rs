@@ -12,14 +12,15 @@ use crate::{Failure, cargo, complain, root, say};
 pub struct Options {
     /// One work instead of all of them.
     only: Option<String>,
-    rounds: usize,
+    /// Instead of each work's own number.
+    rounds: Option<usize>,
     csv: bool,
 }
 
 impl Options {
     pub fn parse(args: &[&str]) -> Result<Options, Failure> {
         let wrong = |message: String| Failure { message, code: 2 };
-        let mut options = Options { only: None, rounds: 3, csv: false };
+        let mut options = Options { only: None, rounds: None, csv: false };
         let mut args = args.iter();
         while let Some(&arg) = args.next() {
             match arg {
@@ -32,9 +33,9 @@ impl Options {
                 }
                 "--rounds" => {
                     let rounds = args.next().and_then(|text| text.parse().ok());
-                    options.rounds = rounds
-                        .filter(|&rounds| rounds > 0)
-                        .ok_or_else(|| wrong("`--rounds` takes a number of 1 or more".into()))?;
+                    let rounds = rounds.filter(|&rounds| rounds > 0);
+                    let complain = || wrong("`--rounds` takes a number of 1 or more".into());
+                    options.rounds = Some(rounds.ok_or_else(complain)?);
                 }
                 _ => return Err(wrong(format!("`bench peers` doesn't know `{arg}`"))),
             }
@@ -76,14 +77,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         say("work,ours,peer,unit,ratio");
     }
     for work in WORKS.iter().filter(chosen) {
-        let outcome = Outcome { work, result: compare(work, options.rounds, &folder) };
+        let rounds = options.rounds.unwrap_or(work.rounds);
+        let outcome = Outcome { work, result: compare(work, rounds, &folder) };
         say(&if options.csv { csv(&outcome) } else { text(&outcome) });
         outcomes.push(outcome);
     }
     std::fs::remove_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
-    if options.only.is_none() {
-        page::write(&outcomes)?;
-    }
+    page::write(&outcomes)?;
     let apart = outcomes.iter().find_map(differing);
     apart.map_or(Ok(()), |message| Err(message.into()))
 }
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn options() {
         let options = Options::parse(&["--only", "encode", "--csv", "--rounds", "5"]).ok().unwrap();
-        assert_eq!((options.only.as_deref(), options.rounds), (Some("encode"), 5));
+        assert_eq!((options.only.as_deref(), options.rounds), (Some("encode"), Some(5)));
         assert!(options.csv);
         for wrong in [&["--only", "nothing"][..], &["--rounds", "0"], &["--fast"]] {
             assert_eq!(Options::parse(wrong).err().map(|failure| failure.code), Some(2));

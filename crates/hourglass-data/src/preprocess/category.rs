@@ -321,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn an_embedding_is_a_column_a_level_for_the_models_first_layer() {
+        let fit = |text| fit(&["a", "b", "a"], &plan(text)).unwrap();
+        let embedded = fit("categorical = 'embedding'");
+        assert!(matches!(embedded.encoding, Encoding::OneHot));
+        assert_eq!(embedded.slots, fit("categorical = 'one_hot'").slots);
+    }
+
+    #[test]
     fn an_order_is_obeyed_and_must_be_whole() {
         let order = "categorical = { ordinal = { order = ['low', 'mid', 'high'] } }";
         let fitted = fit(&["high", "low", "mid"], &plan(order)).unwrap();

@@ -186,8 +186,9 @@ pub enum Categorical {
         #[schemars(range(min = 2))]
         folds: usize,
     },
-    /// A vector for each level that the model learns: not built. `one_hot` before a dense layer
-    /// comes to the same.
+    /// A vector for each level that the model learns: one column a level, as with `one_hot`, and
+    /// the weights of the model's first dense layer that meet that column. The vector is as wide as
+    /// that layer.
     Embedding,
 }
 
@@ -319,11 +320,6 @@ fn check_numeric(field: &str, numeric: Numeric) -> Result<(), Error> {
 
 fn check_categorical(field: &str, categorical: &Categorical) -> Result<(), Error> {
     match categorical {
-        Categorical::Embedding => Err(Error::config(
-            field,
-            "is `embedding`, which isn't built yet",
-            "use `\"one_hot\"`: the first layer of a model learns a vector for each of its columns",
-        )),
         Categorical::Target { smoothing, .. } if !(smoothing.is_finite() && *smoothing >= 0.0) => {
             let field = format!("{field}.target.smoothing");
             Err(Error::config(field, format!("is {smoothing}"), "choose 0 or more, such as 10"))
@@ -405,7 +401,6 @@ mod tests {
                 "numeric = { quantile = { output = 'uniform', n_quantiles = 1 } }",
                 "preprocess.numeric.quantile.n_quantiles",
             ),
-            ("categorical = 'embedding'", "preprocess.categorical"),
             (
                 "categorical = { target = { smoothing = -1.0 } }",
                 "preprocess.categorical.target.smoothing",

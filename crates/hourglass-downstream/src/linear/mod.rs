@@ -27,11 +27,21 @@ use precondition::Preconditioner;
 /// that the same grid serves few rows and many.
 const STRENGTHS: [f64; 5] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
 
+/// The values of `c` that are tried with so many training rows, the strongest penalty first.
+pub(crate) fn strengths(n_train: usize) -> [f64; STRENGTHS.len()] {
+    STRENGTHS.map(|strength| 1.0 / (strength * n_train as f64))
+}
+
 /// The search stops this much earlier than the final fit, and after this many steps: validation
 /// predictions settle long before the weights do (at 60,000 x 1000 the same `c` is chosen as with a
 /// thirtieth of the tolerance, in a third of the passes).
 const SEARCH_TOLERANCE: f64 = 10.0;
 const SEARCH_ITERATIONS: usize = 20;
+
+/// Steps and tolerance of a fit that only serves to compare values of `c`.
+pub(crate) fn search_limits(max_iterations: usize, tolerance: f64) -> (usize, f64) {
+    (max_iterations.min(SEARCH_ITERATIONS), tolerance * SEARCH_TOLERANCE)
+}
 
 /// Consecutive values of `c` that may be worse on validation before the search stops.
 const MAX_WORSE: usize = 2;
@@ -223,16 +233,14 @@ impl<L: Loss> Task<'_, '_, L> {
             });
         }
         let judged = n_train..rows.nrows();
-        let limits = Limits {
-            max_iterations: self.settings.max_iterations.min(SEARCH_ITERATIONS),
-            tolerance: self.settings.tolerance * SEARCH_TOLERANCE,
-        };
+        let Settings { max_iterations, tolerance, .. } = *self.settings;
+        let (max_iterations, tolerance) = search_limits(max_iterations, tolerance);
+        let limits = Limits { max_iterations, tolerance };
         let mut theta = vec![0.0; (rows.ncols() + 1) * n_outputs];
         let mut best: Option<Best> = None;
         let (mut passes, mut worse) = (0, 0);
-        for (index, strength) in STRENGTHS.into_iter().enumerate() {
+        for (index, c) in strengths(n_train).into_iter().enumerate() {
             stop_if_raised(self.interrupt)?;
-            let c = 1.0 / (strength * n_train as f64);
             let outcome = self.solve(0..n_train, c, &limits, theta)?;
             theta = outcome.theta;
             passes += outcome.passes;

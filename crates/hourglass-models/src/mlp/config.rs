@@ -47,6 +47,7 @@ macro_rules! mlp_config {
                     latent_activation: self.latent_activation.unwrap_or(latent_activation),
                     tied: self.tied,
                     corruption,
+                    emphasis: None,
                 }
             }
         }

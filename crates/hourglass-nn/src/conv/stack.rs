@@ -34,6 +34,15 @@ impl ConvStack {
         self
     }
 
+    /// The same with another activation of the last layer.
+    #[must_use]
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        if let Some((layer, ..)) = self.layers.last_mut() {
+            layer.activation = activation;
+        }
+        self
+    }
+
     /// The parameters of all layers in their order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(|(layer, ..)| layer.parameters()).collect()

@@ -11,14 +11,14 @@ use std::sync::{Mutex, MutexGuard};
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 use hourglass_core::Matrix;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::{Dense, Select, WeightOrder};
 use crate::lent::{Lent, lend};
 use crate::simd::{sum_map, wide};
 use crate::storage::{view_of, with_view};
-use crate::{Activation, Loss, Result, rows_of, to_matrix};
+use crate::{Activation, Loss, Result};
 
 /// Values of the loss that one task handles.
 const CHUNK: usize = 1 << 14;
@@ -99,31 +99,6 @@ impl Chain {
     /// If the width of the input is not that of the first link, or links do not fit.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         forward(&self.0, input)
-    }
-
-    /// The same for rows in memory, written to where they are wanted, for what is trained no more:
-    /// nothing is copied. On the CPU.
-    ///
-    /// # Shapes
-    /// - `rows`: `(batch, n_in of the first)`, values of a row side by side
-    /// - `target`: `(batch, n_out of the last)`, values of a row side by side
-    ///
-    /// # Errors
-    /// As [`Chain::forward`].
-    pub fn forward_rows(
-        &self,
-        rows: ArrayView2<'_, f32>,
-        mut target: ArrayViewMut2<'_, f32>,
-    ) -> Result<()> {
-        let Some((last, inner)) = self.0.split_last() else { return Ok(()) };
-        let on_cpu = last.layer.bias.tensor().device().is_cpu();
-        if on_cpu && self.0.iter().all(Link::is_fused) {
-            let activations = activations(inner, rows)?;
-            last.forward(last_of(&activations, rows), target)?;
-        } else {
-            target.assign(&to_matrix(&self.forward(&rows_of(rows)?)?)?);
-        }
-        Ok(())
     }
 
     /// [`Loss::mean`] of what the last link makes of the input.

@@ -183,7 +183,7 @@ impl Link {
     }
 
     /// The weight as `(n_in, n_out)`, whatever its order in memory.
-    fn oriented<'a>(&self, weight: ArrayView2<'a, f32>) -> ArrayView2<'a, f32> {
+    pub(super) fn oriented<'a>(&self, weight: ArrayView2<'a, f32>) -> ArrayView2<'a, f32> {
         match self.layer.order {
             WeightOrder::OutIn => weight.reversed_axes(),
             WeightOrder::InOut => weight,

@@ -2,12 +2,20 @@
 
 use std::fmt::Write;
 
-use super::{SuiteCosts, SuiteReport, gain_sentence, rank_sentence};
+use super::{
+    AUTOENCODER_TABLE_NOTE, SuiteCosts, SuiteReport, autoencoder_table, gain_sentence,
+    rank_sentence,
+};
 use crate::markdown::escaped;
 use crate::words;
 
-/// Renders the suite, with what it cost where that is known.
-pub fn suite_to_markdown(report: &SuiteReport, costs: Option<&SuiteCosts>) -> String {
+/// Renders the suite, with what it cost where that is known; the seconds of this very call only
+/// `with_total`, as they are never the same twice.
+pub fn suite_to_markdown(
+    report: &SuiteReport,
+    costs: Option<&SuiteCosts>,
+    with_total: bool,
+) -> String {
     let mut text = format!("# {}\n", escaped(&report.name));
     if !report.changed.is_empty() {
         let changed: Vec<String> = report.changed.iter().map(|c| format!("`{c}`")).collect();
@@ -26,9 +34,10 @@ pub fn suite_to_markdown(report: &SuiteReport, costs: Option<&SuiteCosts>) -> St
         table(&mut text, &["method", "mean rank"], rows.collect());
     }
     gains(&mut text, report);
+    autoencoders(&mut text, report, costs);
     results(&mut text, report);
     why(&mut text, report);
-    if let Some(costs) = costs {
+    if let Some(costs) = costs.filter(|_| with_total) {
         cost_table(&mut text, report, costs);
     }
     text
@@ -70,6 +79,14 @@ fn gains(text: &mut String, report: &SuiteReport) {
     });
     let head = ["data set", "model", "features", "file", "raw", "with", "relative gain", "mark"];
     table(text, &head, rows.collect());
+}
+
+fn autoencoders(text: &mut String, report: &SuiteReport, costs: Option<&SuiteCosts>) {
+    paragraph(text, "## Autoencoders");
+    paragraph(text, AUTOENCODER_TABLE_NOTE);
+    let (head, rows) = autoencoder_table(report, costs);
+    let escape = |row: Vec<String>| row.iter().map(|cell| escaped(cell)).collect();
+    table(text, &head, rows.into_iter().map(escape).collect());
 }
 
 fn results(text: &mut String, report: &SuiteReport) {

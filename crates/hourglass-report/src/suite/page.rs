@@ -4,7 +4,10 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{SuiteCosts, SuiteReport, gain_sentence, rank_sentence};
+use super::{
+    AUTOENCODER_TABLE_NOTE, SuiteCosts, SuiteReport, autoencoder_table, gain_sentence,
+    rank_sentence,
+};
 use crate::error::ReportError;
 use crate::figure::{CriticalDifference, Figure};
 use crate::page::{SCRIPT, STYLE, environment};
@@ -59,8 +62,19 @@ pub fn suite_to_html(
             words::number(costs.total_seconds, 1),
             words::counted(costs.jobs, "pipeline")
         )),
+        autoencoders => Serde(autoencoders(report, costs)),
+        autoencoders_note => AUTOENCODER_TABLE_NOTE,
     };
     Ok(environment.get_template("suite.html")?.render(page)?)
+}
+
+/// Head and rows of the table of autoencoders.
+fn autoencoders(
+    report: &SuiteReport,
+    costs: Option<&SuiteCosts>,
+) -> (Vec<String>, Vec<Vec<String>>) {
+    let (head, rows) = autoencoder_table(report, costs);
+    (head.into_iter().map(words::capital).collect(), rows)
 }
 
 fn gains(report: &SuiteReport) -> Vec<RowView> {

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Asha, Progressing, Pruner, asha};
+use super::{Progressing, Pruner, asha};
 use crate::Result;
 use crate::sampler::require;
 
@@ -12,23 +12,26 @@ use crate::sampler::require;
 ///
 /// # Source
 /// Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization", JMLR 18,
-/// 2018 (arXiv 1603.06560). As in Optuna, brackets are asynchronous halvings; trials are dealt to
-/// them by their number, in proportion to the trials that the paper gives each.
+/// 2018 (arXiv 1603.06560). As in Optuna, brackets are asynchronous halvings (those of
+/// [`super::Asha`]); trials are dealt to them by their number, in proportion to the trials that the
+/// paper gives each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hyperband {
     /// The first rung of the first bracket (1 or more, 1 by default).
     pub min_steps: i64,
-    /// Steps of a whole trial (more than `min_steps`, 27 by default).
-    pub max_steps: i64,
-    /// Rungs are so many times as far apart each, and one of so many trials goes on (2 or more, 3
-    /// by default).
+    /// Steps of a whole trial (more than `min_steps`); those of the longest so far, where it isn't
+    /// given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<i64>,
+    /// Rungs are so many times as far apart each, and one of so many trials goes on (2 to 100, 3 by
+    /// default).
     pub reduction_factor: i64,
 }
 
 impl Default for Hyperband {
     fn default() -> Self {
-        Hyperband { min_steps: 1, max_steps: 27, reduction_factor: 3 }
+        Hyperband { min_steps: 1, max_steps: None, reduction_factor: 3 }
     }
 }
 
@@ -39,17 +42,18 @@ impl Hyperband {
     pub(super) fn check(&self) -> Result<()> {
         let Hyperband { min_steps, max_steps, reduction_factor } = *self;
         require(min_steps >= 1, Hyperband::NAME, "min_steps", min_steps, "at least 1")?;
-        let more = "more than `min_steps`";
-        require(max_steps > min_steps, Hyperband::NAME, "max_steps", max_steps, more)?;
-        let factor = reduction_factor;
-        require(factor >= 2, Hyperband::NAME, "reduction_factor", factor, "at least 2")
+        if let Some(max_steps) = max_steps {
+            let more = "more than `min_steps`";
+            require(max_steps > min_steps, Hyperband::NAME, "max_steps", max_steps, more)?;
+        }
+        asha::check_factor(Hyperband::NAME, reduction_factor)
     }
 
     /// The share of the trials that each bracket gets, in whole numbers; the first stops earliest.
-    fn shares(&self) -> Vec<u64> {
+    fn shares(&self, max_steps: i64) -> Vec<u64> {
         let mut rungs = 0;
         let mut step = self.min_steps;
-        while step <= self.max_steps / self.reduction_factor {
+        while step <= max_steps / self.reduction_factor {
             step *= self.reduction_factor;
             rungs += 1;
         }
@@ -79,14 +83,17 @@ impl Hyperband {
 
 impl Pruner for Hyperband {
     fn should_prune(&self, progress: &Progressing<'_>) -> bool {
-        let shares = self.shares();
-        let bracket = self.bracket(&shares, progress.number);
-        let min_steps = self.min_steps * self.reduction_factor.pow(bracket as u32);
-        if progress.step >= self.max_steps {
+        let Some(max_steps) = self.max_steps.or_else(|| progress.longest()) else { return false };
+        if progress.step >= max_steps {
             return false;
         }
-        let asha = Asha { min_steps, reduction_factor: self.reduction_factor };
-        asha::should_prune(&asha, progress, |number| self.bracket(&shares, number) == bracket)
+        let shares = self.shares(max_steps);
+        let bracket = self.bracket(&shares, progress.number);
+        let factor = self.reduction_factor;
+        let first = self.min_steps * factor.pow(bracket as u32);
+        asha::should_prune(first, factor, progress, |number| {
+            self.bracket(&shares, number) == bracket
+        })
     }
 }
 
@@ -97,8 +104,8 @@ mod tests {
     #[test]
     fn brackets_get_the_shares_of_the_paper() {
         // Table 1 of the paper: R = 81, factor 3 gives 81, 34, 15, 8 and 5 trials.
-        let hyperband = Hyperband { min_steps: 1, max_steps: 81, reduction_factor: 3 };
-        let shares = hyperband.shares();
+        let hyperband = Hyperband { min_steps: 1, max_steps: None, reduction_factor: 3 };
+        let shares = hyperband.shares(81);
         assert_eq!(shares, [81, 34, 15, 8, 5]);
         let mut counts = vec![0_u64; shares.len()];
         for number in 0..14_300 {

@@ -55,6 +55,11 @@ impl<'a> Progressing<'a> {
         self.trials.iter().filter(|trial| trial.number != self.number)
     }
 
+    /// The last step of the longest whole trial among the others.
+    fn longest(&self) -> Option<i64> {
+        self.complete().filter_map(FrozenTrial::last_report).map(|(step, _)| step).max()
+    }
+
     /// Complete trials other than the one in question.
     fn complete(&self) -> impl Iterator<Item = &'a FrozenTrial> {
         self.others().filter(|trial| trial.state == TrialState::Complete)

@@ -5,7 +5,8 @@
 //! # Source
 //! Bergstra et al., NeurIPS 2011; Watanabe, arXiv 2304.11127; the default sampler of Optuna 5. What
 //! differs: the start is a Sobol sequence, conditional parameters are modelled together and the
-//! good trials of a group are the best of those that used it, and failed trials count as bad.
+//! good trials of a group are the best of those that used it, failed trials count as bad, and where
+//! no parameter is conditional, values that were tried together aren't tried again.
 
 use hourglass_core::Seed;
 use schemars::JsonSchema;
@@ -15,6 +16,9 @@ use super::parzen::Mixture;
 use super::ranking::{finished, split};
 use super::{History, Sampler, Sobol, given, require};
 use crate::{Condition, Distribution, FrozenTrial, Params, Result};
+
+/// Draws for each candidate that is wanted, where most were tried already.
+const MOST_DRAWS: usize = 4;
 
 /// TPE, all parameters together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,8 +59,14 @@ impl MultivariateTpe {
         require(self.candidates >= 1, name, "candidates", self.candidates, "at least 1")
     }
 
-    /// Draws a group's values.
-    fn draw(&self, history: &History<'_>, group: &Group<'_>, seed: Seed) -> Vec<f64> {
+    /// Draws a group's values, other ones than those of `tried` if it can.
+    fn draw(
+        &self,
+        history: &History<'_>,
+        group: &Group<'_>,
+        tried: &[Vec<f64>],
+        seed: Seed,
+    ) -> Vec<f64> {
         let split = split(history, |trial| row(trial, group).is_some());
         let rows = |trials: &[&FrozenTrial]| -> Vec<Vec<f64>> {
             trials.iter().filter_map(|trial| row(trial, group)).collect()
@@ -65,8 +75,10 @@ impl MultivariateTpe {
         let bad = Mixture::new(&group.distributions, &rows(&split.bad));
         let mut rng = seed.child("tpe").rng();
         let mut best = (f64::NEG_INFINITY, good.draw(&mut rng));
-        for candidate in 0..self.candidates {
-            let point = if candidate == 0 { best.1.clone() } else { good.draw(&mut rng) };
+        let first = best.1.clone();
+        let more = std::iter::repeat_with(|| good.draw(&mut rng));
+        let draws = std::iter::once(first).chain(more).take(MOST_DRAWS * self.candidates);
+        for point in draws.filter(|point| !tried.contains(point)).take(self.candidates) {
             let gain = good.log_density(&point) - bad.log_density(&point);
             if gain > best.0 {
                 best = (gain, point);
@@ -84,6 +96,13 @@ impl Sampler for MultivariateTpe {
         let groups = groups(history);
         let seed = history.trial_seed(number);
         let mut drawn: Vec<Option<Vec<f64>>> = vec![None; groups.len()];
+        // A trial measures the same again: nothing is learnt from it.
+        let tried: Vec<Vec<f64>> = match &groups[..] {
+            [only] if fixed.is_empty() => {
+                history.trials.iter().filter_map(|trial| row(trial, only)).collect()
+            }
+            _ => Vec::new(),
+        };
         history.space.fill(|name, distribution| {
             if let Some(internal) = given(fixed, name, distribution) {
                 return internal;
@@ -93,7 +112,8 @@ impl Sampler for MultivariateTpe {
             });
             // A distribution with a single value belongs to no group.
             let Some((group, member)) = place else { return distribution.from_unit(0.5) };
-            let draw = || self.draw(history, &groups[group], seed.child(groups[group].names[0]));
+            let draw =
+                || self.draw(history, &groups[group], &tried, seed.child(groups[group].names[0]));
             drawn[group].get_or_insert_with(draw)[member]
         })
     }
@@ -133,4 +153,32 @@ fn row(trial: &FrozenTrial, group: &Group<'_>) -> Option<Vec<f64>> {
             fits.then_some(param.internal)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, SamplerConfig, SearchSpace, Study, StudyConfig};
+
+    #[test]
+    fn values_that_were_tried_are_not_tried_again() {
+        let space = SearchSpace::new([
+            ("depth", Distribution::int(1, 5).into()),
+            ("kind", Distribution::categorical(["flat", "deep", "wide"]).into()),
+        ]);
+        let sampler = SamplerConfig::MultivariateTpe(MultivariateTpe::default());
+        let config = StudyConfig { sampler, ..StudyConfig::new("small", space.unwrap()) };
+        let study = Study::create(MemoryStore::shared(), config).unwrap();
+        let mut tried = Vec::new();
+        study
+            .optimize(13, |trial| {
+                tried.push((trial.int("depth")?, trial.text("kind")?.to_owned()));
+                Ok((trial.float("depth")? - 4.0).abs().into())
+            })
+            .unwrap();
+        // Fifteen there are; the model would rather try the best ones once more.
+        for (at, values) in tried.iter().enumerate().skip(10) {
+            assert!(!tried[..at].contains(values), "{tried:?}");
+        }
+    }
 }

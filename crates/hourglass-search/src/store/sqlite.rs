@@ -2,12 +2,16 @@
 //! its locks don't hold.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hourglass_core::Seed;
 use jiff::Timestamp;
 use rusqlite::types::{Value as Stored, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params_from_iter,
+};
 
 use super::Store;
 use super::sql::{Access, Cell, Database, Dialect, Row, Session, SqlStore, write_time};
@@ -15,6 +19,9 @@ use crate::{Clock, Error, Result, SystemClock};
 
 /// How long to wait for another writer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest pause between two tries to become the writer; a transaction takes a tenth of it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
 static DIALECT: Dialect = Dialect {
     serial: "INTEGER",
@@ -64,6 +71,8 @@ struct SqliteFile {
     max_pages: Option<u32>,
     /// Connections that no thread is using.
     idle: Mutex<Vec<Connection>>,
+    /// Pauses so far, by which they differ.
+    n_pauses: AtomicU64,
 }
 
 impl SqliteFile {
@@ -81,6 +90,7 @@ impl SqliteFile {
             patience,
             max_pages,
             idle: Mutex::default(),
+            n_pauses: AtomicU64::new(0),
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| file.unreachable(&error))?;
@@ -108,6 +118,35 @@ impl SqliteFile {
         Ok(connection)
     }
 
+    /// Begins a transaction. SQLite's own way to wait for another writer pauses for longer and
+    /// longer, so that those who wait lose against those who just came, and some never have a turn:
+    /// here all pauses are short, and by chance, so that nobody stays behind.
+    fn begin<'c>(
+        &self,
+        connection: &'c Connection,
+        behavior: TransactionBehavior,
+    ) -> rusqlite::Result<Transaction<'c>> {
+        let end = Instant::now() + self.patience;
+        connection.busy_timeout(Duration::ZERO)?;
+        let begun = loop {
+            match Transaction::new_unchecked(connection, behavior) {
+                Err(error) if is_busy(&error) && Instant::now() < end => self.pause(),
+                begun => break begun,
+            }
+        };
+        connection.busy_timeout(self.patience)?;
+        begun
+    }
+
+    /// Rests for a moment whose length no other process or thread shares. It decides nothing that
+    /// is stored.
+    fn pause(&self) {
+        let own = Seed::new(u64::from(std::process::id())).child("pause");
+        let count = self.n_pauses.fetch_add(1, Ordering::Relaxed);
+        let share = own.nth(count).value() as f64 / u64::MAX as f64;
+        std::thread::sleep(LONGEST_PAUSE.mul_f64(share));
+    }
+
     fn unreachable(&self, reason: &dyn std::fmt::Display) -> Error {
         Error::Unreachable {
             store: self.name.to_string(),
@@ -119,7 +158,7 @@ impl SqliteFile {
     fn explain(&self, action: &'static str, error: rusqlite::Error) -> Error {
         let store = self.name.to_string();
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            _ if is_busy(&error) => {
                 Error::Locked { store, waited_seconds: self.patience.as_secs() }
             }
             Some(ErrorCode::DiskFull) => Error::Full { store },
@@ -150,7 +189,7 @@ impl Database for SqliteFile {
         work: &mut dyn FnMut(&mut dyn Session) -> Result<()>,
     ) -> Result<()> {
         let idle = self.idle().pop();
-        let mut connection = match idle {
+        let connection = match idle {
             Some(connection) => connection,
             None => self.connect()?,
         };
@@ -159,8 +198,8 @@ impl Database for SqliteFile {
             Access::Read => TransactionBehavior::Deferred,
             Access::Write => TransactionBehavior::Immediate,
         };
-        let transaction = connection
-            .transaction_with_behavior(behavior)
+        let transaction = self
+            .begin(&connection, behavior)
             .map_err(|error| self.explain("beginning a transaction", error))?;
         work(&mut SqliteSession { file: self, connection: &transaction })?;
         transaction.commit().map_err(|error| self.explain("committing", error))?;
@@ -214,6 +253,12 @@ impl Session for SqliteSession<'_> {
     fn store(&self) -> String {
         self.file.name.to_string()
     }
+}
+
+/// Whether another program holds what is needed.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn stored(cell: &Cell) -> Stored {

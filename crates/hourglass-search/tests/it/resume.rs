@@ -124,7 +124,7 @@ fn a_study_that_was_stopped_anywhere_goes_on_as_if_it_had_not_been() {
         let whole = MemoryStore::shared();
         run(whole.clone(), &sampler, None);
         let expect = essence(&whole);
-        for number in [0, 1, 9, 10, 11, 17, TRIALS - 1] {
+        for number in 0..TRIALS {
             let reports = (number % 4) as u32;
             let store = MemoryStore::shared();
             run(store.clone(), &sampler, Some((number, reports)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hourglass_search::{
     Address, Ask, MemoryStore, PostgresStore, SamplerConfig, SqliteStore, Store, Study,
@@ -18,6 +18,7 @@ use crate::fixture::{Server, config};
 const WORKER_STORE: &str = "HOURGLASS_TEST_STORE";
 const WORKER_NAME: &str = "HOURGLASS_TEST_WORKER";
 const WORKER_TRIALS: &str = "HOURGLASS_TEST_TRIALS";
+const WORKER_CREW: &str = "HOURGLASS_TEST_CREW";
 
 fn random_study(store: Arc<dyn Store>) -> Study {
     let sampler = SamplerConfig::Random(sampler::Random::default());
@@ -117,16 +118,33 @@ fn worker_process() {
     let address: Address = store.parse().unwrap();
     let study = Study::load(open(&address).unwrap(), "many").unwrap();
     let trials = std::env::var(WORKER_TRIALS).unwrap().parse().unwrap();
-    work(&study, &std::env::var(WORKER_NAME).unwrap(), trials);
+    let name = std::env::var(WORKER_NAME).unwrap();
+    let crew: usize = std::env::var(WORKER_CREW).unwrap().parse().unwrap();
+    wait_for_the_others(Path::new(&store), &name, crew);
+    work(&study, &name, trials);
+}
+
+/// Waits until as many workers as `crew` have come, so that who gets trials isn't a matter of who
+/// was started first.
+fn wait_for_the_others(store: &Path, name: &str, crew: usize) {
+    std::fs::write(store.with_extension(format!("{name}.ready")), "").unwrap();
+    let is_ready = |item: &std::fs::DirEntry| item.path().extension() == Some("ready".as_ref());
+    let here = || std::fs::read_dir(store.parent().unwrap()).unwrap().flatten().filter(is_ready);
+    let start = Instant::now();
+    while here().count() < crew {
+        assert!(start.elapsed() < Duration::from_secs(30), "the others didn't come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Starts this binary again as a worker.
-fn start_worker(store: &Path, worker: u32, trials: u64) -> std::process::Child {
+fn start_worker(store: &Path, worker: u32, crew: usize, trials: u64) -> std::process::Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "workers::worker_process", "--test-threads=1"])
         .env(WORKER_STORE, store)
         .env(WORKER_NAME, format!("p{worker}"))
         .env(WORKER_TRIALS, trials.to_string())
+        .env(WORKER_CREW, crew.to_string())
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
@@ -137,7 +155,7 @@ fn eight_processes_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("studies.db");
     let study = random_study(SqliteStore::open(&path).unwrap());
-    let processes: Vec<_> = (0..8).map(|worker| start_worker(&path, worker, 2_000)).collect();
+    let processes: Vec<_> = (0..8).map(|worker| start_worker(&path, worker, 8, 2_000)).collect();
     for mut process in processes {
         assert!(process.wait().unwrap().success());
     }
@@ -148,8 +166,7 @@ fn eight_processes_on_sqlite() {
             *counts.entry(trial.holder.as_ref().unwrap().worker.as_str()).or_default() += 1;
             counts
         });
-    // How many come to work is the scheduler's business; more than one must.
-    assert!(workers.len() > 1, "{workers:?}");
+    assert_eq!(workers.len(), 8, "some starve: {workers:?}");
 }
 
 #[test]
@@ -162,7 +179,7 @@ fn trials_of_killed_processes_are_done_again() {
     let study = Study::create(SqliteStore::open(&path).unwrap(), config).unwrap();
     let trials = 100_000;
     for worker in 0..3 {
-        let mut process = start_worker(&path, worker, trials);
+        let mut process = start_worker(&path, worker, 1, trials);
         let before = study.trials().unwrap().len();
         while study.trials().unwrap().len() == before {
             std::thread::sleep(Duration::from_millis(2));

@@ -112,7 +112,7 @@ impl Fit<'_> {
         let mut losses = Losses::default();
         for i in 0..n_batches {
             let rows: Vec<usize> = (i * n_rows / n_batches..(i + 1) * n_rows / n_batches).collect();
-            let (input, target) = self.batch(self.validation, &rows, noise.nth(i as u64))?;
+            let (input, target) = self.batch(self.validation, &rows, 1.0, noise.nth(i as u64))?;
             let context = Context::evaluate(draws.nth(i as u64));
             let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
             losses.add(&loss, rows.len() as f64 / n_rows as f64)?;

@@ -67,11 +67,14 @@ impl Fit<'_> {
             let seed = self.seed.child(name).nth(epoch as u64).nth(step as u64);
             if n_batches == 1 { seed } else { seed.nth(batch as u64) }
         };
+        let strength =
+            self.config.corruption_strength.map_or(1.0, |strength| strength.at(epochs_done));
         let mut losses = Losses::default();
         for batch in 0..n_batches {
             let from = batch * rows.len() / n_batches;
             let part = &rows[from..(batch + 1) * rows.len() / n_batches];
-            let (input, target) = self.batch(self.train, part, seed_of("corruption", batch))?;
+            let noise = seed_of("corruption", batch);
+            let (input, target) = self.batch(self.train, part, strength, noise)?;
             let draws = seed_of("model", batch);
             let context = Context::train(epochs_done, self.config.epochs, draws);
             let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;

@@ -14,7 +14,7 @@ use crate::Result;
 use crate::fit::device_of;
 
 /// Rows that are measured at most.
-const MOST_ROWS: usize = 2048;
+const MOST_ROWS: usize = 1024;
 
 /// Rows that are measured even where the training part is small.
 const FEWEST_ROWS: usize = 64;
@@ -163,7 +163,9 @@ fn ends_of(activation: Activation) -> Option<(f32, f32)> {
 
 /// Eigenvalues of the covariance of the columns, largest first.
 fn spectrum(latent: MatrixView<'_>) -> Vec<f64> {
-    let wide = latent.ncols() > MOST_DIMENSIONS;
+    // Products of rows also where the rows are fewer than the columns: a decomposition costs the
+    // cube of its size, which on small data was half of the time of an epoch.
+    let wide = latent.ncols() > MOST_DIMENSIONS.min(latent.nrows());
     let n_rows = if wide { latent.nrows().min(MOST_DIMENSIONS) } else { latent.nrows() };
     if n_rows < 2 || !latent.iter().all(|value| value.is_finite()) {
         return Vec::new();
