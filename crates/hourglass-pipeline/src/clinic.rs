@@ -204,8 +204,7 @@ fn patient(
     expected: Option<FindingId>,
     options: &ClinicOptions,
 ) -> Result<Patient, Error> {
-    let pipeline = crate::load(&path, &options.overrides)?;
-    let pipeline = Pipeline { search: None, schedule: None, ..pipeline };
+    let pipeline = crate::load(&path, &options.overrides)?.without_sweep();
     Ok(Patient { path, name, expected, pipeline })
 }
 
