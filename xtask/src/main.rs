@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 /// Commands of the binary, with what they are for, in the order of the help.
 const COMMANDS: [(&str, &str); 6] = [
     ("pipeline", "run a pipeline file, check it, explain what would run"),
-    ("doctor", "find what goes wrong with an autoencoder, before and after training"),
+    ("doctor", "find what goes wrong with an autoencoder, before and after training; try cures"),
     ("data", "list, describe and download the data sets of the catalogue"),
     ("report", "show, compare, verify and open runs; benchmark a folder of pipelines"),
     ("sweep", "search for better values: run a study, join it, show its best trial"),

@@ -1,8 +1,8 @@
 //! Matrix products whose bits do not depend on the number of threads.
 //!
 //! A product is cut into blocks by its shape alone, each block is computed by one thread, and no
-//! two blocks share a sum. The kernels are those of the `gemm` crate, which candle uses too; a right
-//! side that many rows meet has one of its own, [`Panels`].
+//! two blocks share a sum. The kernels are those of the `gemm` crate, which candle uses too; a
+//! right side that many rows meet has one of its own, [`Panels`].
 
 mod panels;
 

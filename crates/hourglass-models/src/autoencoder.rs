@@ -151,8 +151,8 @@ pub trait Autoencoder: Send + Sync {
     /// [`crate::Error::InputWidth`].
     fn encode(&self, input: &Tensor) -> Result<Tensor>;
 
-    /// [`Autoencoder::encode`] for many batches of rows in memory, with the weights as they are now.
-    /// Models that can lay these out for it have a way of their own.
+    /// [`Autoencoder::encode`] for many batches of rows in memory, with the weights as they are
+    /// now. Models that can lay these out for it have a way of their own.
     ///
     /// # Errors
     /// If the weights can't be read; calling it, as [`Autoencoder::encode`].

@@ -107,7 +107,7 @@ pub fn ablate(
         .map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     let text = Text { text: &text, origin: &origin, overrides: overrides.to_vec() };
-    let whole = bare(text.read()?);
+    let whole = text.read()?.without_sweep();
     if whole.split.n_folds() > 1 {
         return Err(Error::Folds { command: "pipeline ablate" });
     }
@@ -164,11 +164,6 @@ fn worth(whole: &Measures, without: &Measures) -> Worth {
     }
 }
 
-/// Without the tables that belong to sweeps.
-fn bare(pipeline: Pipeline) -> Pipeline {
-    Pipeline { search: None, schedule: None, ..pipeline }
-}
-
 /// The file and its overrides as one table.
 fn table_of(text: &Text<'_>) -> Result<toml::Table, Error> {
     let mut source = Source::default();
@@ -193,7 +188,7 @@ fn without(table: &toml::Table, path: &[&str]) -> Option<Pipeline> {
     at.remove(*last)?;
     let text = toml::to_string(&table).ok()?;
     let text = Text { text: &text, origin: "", overrides: Vec::new() };
-    text.read().ok().map(bare)
+    text.read().ok().map(Pipeline::without_sweep)
 }
 
 /// Every key that the file sets away from its default, and those that have none.
@@ -237,7 +232,7 @@ fn every_key(text: &Text<'_>, whole: &Pipeline) -> Result<(Vec<Change>, Vec<Stri
 fn asked_for(text: &Text<'_>, whole: &Pipeline, asked: &str) -> Result<Change, Error> {
     let wrong = |problem: &str| Error::Key { key: asked.to_owned(), problem: problem.to_owned() };
     let (key, pipeline) = match asked.split_once('=') {
-        Some((key, _)) => (key.trim(), bare(text.with(vec![asked.to_owned()]).read()?)),
+        Some((key, _)) => (key.trim(), text.with(vec![asked.to_owned()]).read()?.without_sweep()),
         None => {
             let path: Vec<&str> = asked.split('.').collect();
             let without = without(&table_of(text)?, &path);
@@ -303,7 +298,7 @@ mod tests {
     #[test]
     fn keys_away_from_their_default_are_found_at_the_highest_place_that_has_one() {
         let text = text(&["train.max_norm=3.0"]);
-        let whole = bare(text.read().unwrap());
+        let whole = text.read().unwrap().without_sweep();
         let (changes, without_default) = every_key(&text, &whole).unwrap();
         let mut found: Vec<(&str, Option<&str>)> =
             changes.iter().map(|change| (change.key.as_str(), change.is.as_deref())).collect();
@@ -333,7 +328,7 @@ mod tests {
     #[test]
     fn asked_keys_are_changed_or_refused() {
         let text = text(&[]);
-        let whole = bare(text.read().unwrap());
+        let whole = text.read().unwrap().without_sweep();
         let ask = |key: &str| asked_for(&text, &whole, key);
         let change = ask("train.epochs=9").unwrap();
         assert_eq!((change.was.as_deref(), change.is.as_deref()), (Some("4"), Some("9")));

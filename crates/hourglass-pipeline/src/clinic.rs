@@ -17,6 +17,7 @@ use crate::doctor::{doctor_check, doctor_examine};
 use crate::error::{Doing, Error};
 use crate::run::{Ended, RunOptions, run_in};
 use crate::side_by_side::side_by_side;
+use crate::suite::VARIANTS_FILE;
 use crate::treat::{Attempt, Patch, TreatOptions, Treatment, try_cures};
 
 /// Where run directories of the clinic lie, below that of the runs.
@@ -203,8 +204,7 @@ fn patient(
     expected: Option<FindingId>,
     options: &ClinicOptions,
 ) -> Result<Patient, Error> {
-    let pipeline = crate::load(&path, &options.overrides)?;
-    let pipeline = Pipeline { search: None, schedule: None, ..pipeline };
+    let pipeline = crate::load(&path, &options.overrides)?.without_sweep();
     Ok(Patient { path, name, expected, pipeline })
 }
 
@@ -213,7 +213,8 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = BTreeMap::new();
     for item in std::fs::read_dir(dir).doing("read", dir)? {
         let path = item.doing("read", dir)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        if is_toml && path.file_name().is_some_and(|name| name != VARIANTS_FILE) {
             let name = stem(&path);
             let twin = name.strip_suffix(".healthy").map(str::to_owned);
             let is_twin = twin.is_some();

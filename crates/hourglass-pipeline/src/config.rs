@@ -169,6 +169,12 @@ impl Pipeline {
         Seed::new(self.seed).child("data")
     }
 
+    /// The file without the tables that belong to sweeps.
+    #[must_use]
+    pub(crate) fn without_sweep(self) -> Pipeline {
+        Pipeline { search: None, schedule: None, ..self }
+    }
+
     /// The file with every default filled in, as TOML.
     pub fn resolved(&self) -> String {
         toml::to_string(self).unwrap_or_else(|error| format!("# cannot be written: {error}\n"))

@@ -1,6 +1,6 @@
-//! A pipeline on a table that doesn't fit memory: preprocessing is learnt in one pass, each epoch is
-//! another, and a last one writes the features of every row. Nothing is judged: classifiers would
-//! need all rows at once, and can be given the file of features.
+//! A pipeline on a table that doesn't fit memory: preprocessing is learnt in one pass, each epoch
+//! is another, and a last one writes the features of every row. Nothing is judged: classifiers
+//! would need all rows at once, and can be given the file of features.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -153,7 +153,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The file of a suite's folder that holds [`Variants`]; it is no pipeline.
-const VARIANTS_FILE: &str = "variants.toml";
+pub(crate) const VARIANTS_FILE: &str = "variants.toml";
 
 /// What every pipeline of the folder is also run with: overrides, as in `--set`, by a name that is
 /// added to that of the pipeline. So that one file a data set serves several autoencoders:

@@ -235,6 +235,7 @@ impl Patient<'_> {
         let mut now = first;
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut tried = BTreeSet::new();
+        let mut interrupted = false;
         let ended = loop {
             let Some((finding, cure)) = self.next(&now, &mut tried) else {
                 break "every cure was tried".to_owned();
@@ -248,13 +249,16 @@ impl Patient<'_> {
             }
             let overrides = cure.changes.iter().map(|c| format!("{}={}", c.key, c.value));
             let changed = text.with(overrides.collect());
-            let Ok(pipeline) = changed.read() else { continue };
+            let Ok(pipeline) = changed.read().map(Pipeline::without_sweep) else { continue };
             if pipeline == now.pipeline {
                 continue;
             }
             let then = match self.look(&changed) {
                 Ok(then) => then,
-                Err(error) if error.is_interrupt() => break "it was interrupted".to_owned(),
+                Err(error) if error.is_interrupt() => {
+                    interrupted = true;
+                    break "it was interrupted".to_owned();
+                }
                 Err(error) => Seen::failed(pipeline, &error),
             };
             let attempt = judge::attempt(&finding, &cure, &now, &then);
@@ -281,7 +285,7 @@ impl Patient<'_> {
             before,
             attempts,
             after: now.condition(),
-            interrupted: ended == "it was interrupted",
+            interrupted,
             ended,
             improved,
             cured: None,
@@ -308,8 +312,7 @@ impl Patient<'_> {
 
     /// Runs a file, has it examined and measures it on validation.
     fn look(&self, text: &Text<'_>) -> Result<Seen, Error> {
-        let pipeline = text.read()?;
-        let pipeline = Pipeline { search: None, schedule: None, ..pipeline };
+        let pipeline = text.read()?.without_sweep();
         let (options, progress, interrupt) = (&self.options.run, self.progress, self.interrupt);
         if pipeline.split.n_folds() > 1 {
             return Err(Error::Folds { command: "doctor treat" });

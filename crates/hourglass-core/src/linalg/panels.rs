@@ -168,26 +168,34 @@ fn tile<S: Simd, const R: usize, const C: usize>(
     for &column in columns {
         let column = column as usize;
         let b = &panel[column * WIDTH..][..WIDTH];
-        for i in 0..R {
-            debug_assert!(column < a[i].len());
+        for (row, registers) in a.iter().zip(&mut registers) {
+            debug_assert!(column < row.len());
             // SAFETY: a panel has as many rows as `a` has columns, and this one was just read.
-            let a = simd.splat_f32s(unsafe { *a[i].get_unchecked(column) });
-            for j in 0..C {
+            let value = simd.splat_f32s(unsafe { *row.get_unchecked(column) });
+            for (j, sum) in registers.iter_mut().enumerate() {
                 // SAFETY: the vector lies within the row of the panel, as asserted above.
-                let b = unsafe {
-                    b.as_ptr().add(first + j * S::F32_LANES).cast::<S::f32s>().read_unaligned()
-                };
-                registers[i][j] = simd.mul_add_e_f32s(a, b, registers[i][j]);
+                let b = unsafe { vector::<S>(b.as_ptr().add(first + j * S::F32_LANES)) };
+                *sum = simd.mul_add_e_f32s(value, b, *sum);
             }
         }
     }
-    for i in 0..R {
-        for j in 0..C {
+    for (i, registers) in registers.iter().enumerate() {
+        for (j, &sum) in registers.iter().enumerate() {
             let at = i * WIDTH + first + j * S::F32_LANES;
             // SAFETY: `at` and the vector behind it lie within `sums`, as asserted above.
-            unsafe { sums.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(registers[i][j]) };
+            unsafe { sums.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(sum) };
         }
     }
+}
+
+/// Reads a vector from where it is, whatever its alignment.
+///
+/// # Safety
+/// As many numbers as the vector has must lie there.
+#[inline(always)]
+unsafe fn vector<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: the caller promises it.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
 #[cfg(test)]

@@ -77,8 +77,8 @@ impl FrozenChain {
     /// depends on the rows around it.
     ///
     /// # Shapes
-    /// - `rows`: `(n_rows, n_in of the first)`; `target`: `(n_rows, n_out of the last)`; values of a
-    ///   row side by side
+    /// - `rows`: `(n_rows, n_in of the first)`; `target`: `(n_rows, n_out of the last)`; values of
+    ///   a row side by side
     ///
     /// # Panics
     /// If the shapes do not fit, or values of a row lie apart.
