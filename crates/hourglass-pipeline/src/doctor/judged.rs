@@ -5,7 +5,7 @@ use hourglass_doctor::{
     Architecture, Denoised, Finding, Labels, Latent, Reconstruction, Reconstructions,
     Regularisation, after, corrupted, normal_draws, shuffled_columns, strength_of, variance_shares,
 };
-use hourglass_downstream::{Calibration, EstimatorConfig, FitData, fit_classifier};
+use hourglass_downstream::{EstimatorConfig, FitData, Protocol, fit_classifier};
 use hourglass_features::{HiddenLayers, Scale, Scaler, encode_all, reconstruct_all};
 use hourglass_models::{Autoencoder, ModelConfig};
 use hourglass_report::Report;
@@ -132,9 +132,9 @@ impl<'a> Patient<'a> {
         let seed = self.pipeline.repeat_seed(0).child("doctor");
         // On train and validation rows, as shares of right answers.
         let right = |estimator: &EstimatorConfig| -> Option<[f64; 2]> {
+            let protocol = Protocol::default();
             let fitted =
-                fit_classifier(estimator, &data, Calibration::None, seed, &Silent, interrupt)
-                    .ok()?;
+                fit_classifier(estimator, &data, protocol, seed, &Silent, interrupt).ok()?;
             let predicted = fitted.predict(features.view()).ok()?;
             let share = |from: usize, to: usize| {
                 let pairs = predicted[from..to].iter().zip(&classes[from..to]);
