@@ -42,7 +42,7 @@ pub fn logistic(place: &Place) -> Result<Round> {
         let start = Instant::now();
         let (seed, interrupt) = (Seed::new(1), Interrupt::new());
         let fitted =
-            fit_classifier(&estimator, &data, Calibration::None, seed, &Silent, &interrupt)?;
+            fit_classifier(&estimator, &data, Protocol::default(), seed, &Silent, &interrupt)?;
         let seconds = start.elapsed().as_secs_f64();
         Ok(Measured { value: seconds, loss: fitted.chosen().get("objective").copied() })
     }))
