@@ -25,7 +25,7 @@ batch_size = 64
 optimizer = { adam = { learning_rate = 5e-3 } }
 schedule = { cosine = {} }
 [downstream]
-compare = ["raw", "autoencoder"]
+compare = ["raw", "raw+autoencoder"]
 models = [{ logistic_regression = {} }]
 "#;
 
@@ -62,7 +62,7 @@ fn sick_files_are_found_before_training() {
         ("batch_size = 64", "batch_size = 1", Some("batch_too_small"), 0),
         ("batch_size = 64", "batch_size = 900", Some("batch_too_large"), 0),
         ("hidden_dims = [64]", "hidden_dims = [4096]", Some("few_samples"), 0),
-        ("[\"raw\", \"autoencoder\"]", "[\"autoencoder\"]", Some("no_baseline"), 0),
+        ("[\"raw\", \"raw+autoencoder\"]", "[\"autoencoder\"]", Some("no_baseline"), 0),
     ] {
         let text = HEALTHY.replacen(from, to, 1);
         assert_ne!(text, HEALTHY, "{from}");

@@ -7,6 +7,8 @@ mod mismatch;
 mod rows;
 mod settings;
 
+pub use columns::coded_values;
+
 use hourglass_core::Samples;
 use hourglass_nn::{Activation, Init, Loss};
 

@@ -389,7 +389,8 @@ catalog! {
         source: "Higgins et al., beta-VAE, ICLR 2017; Rybkin et al., ICML 2021.";
     ExplodingVariance = "exploding_variance": During, "the latent's variance explodes",
         why: "Draws are noise of any size, gradients follow them, and the loss ends in NaN.",
-        measured: "Mean posterior variance of each dimension, where the prior has 1.",
+        measured: "Mean posterior variance of each dimension, where the prior has 1, and its \
+            divergence from the prior.",
         helps: "Scaled inputs, clipping, a beta of 1.",
         source: "Rezende and Viola, Taming VAEs, 2018.";
     BlurrySamples = "blurry_samples": After, "drawn samples are blurred",
@@ -512,6 +513,18 @@ mod tests {
             assert_eq!(page.unwrap_or_default(), id.markdown(), "`cargo xtask reference` is due");
         }
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), FindingId::ALL.len());
+    }
+
+    /// `doctor clinic` runs them.
+    #[test]
+    fn each_finding_has_a_sick_file_and_a_healthy_twin() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/clinic");
+        for &id in FindingId::ALL {
+            for ending in ["toml", "healthy.toml"] {
+                let path = folder.join(format!("{}.{ending}", id.name()));
+                assert!(path.exists(), "{}", path.display());
+            }
+        }
     }
 
     #[test]

@@ -468,9 +468,9 @@ mod tests {
             })
         };
         assert_eq!(ids(&layers(0.1, 0.1)), []);
-        assert_eq!(ids(&layers(0.9, 0.1)), [FindingId::DyingRelus]);
+        assert_eq!(ids(&layers(0.95, 0.1)), [FindingId::DyingRelus]);
         let sparse = Variant::KSparse { k: 2 };
-        let by_design = with(sparse, |e| e.layers = vec![layer("encoder.0", 0.9, None)]);
+        let by_design = with(sparse, |e| e.layers = vec![layer("encoder.0", 0.95, None)]);
         assert_eq!(ids(&by_design), []);
         let saturated = |share| {
             with(Variant::Plain, move |e| e.layers = vec![layer("encoder.0", 0.0, Some(share))])
@@ -491,7 +491,8 @@ mod tests {
 
     #[test]
     fn dying_is_dated() {
-        let mut training = with(Variant::Plain, |e| e.layers = vec![layer("encoder.0", 0.9, None)]);
+        let mut training =
+            with(Variant::Plain, |e| e.layers = vec![layer("encoder.0", 0.95, None)]);
         training.epochs[0].layers[0].always_zero_share = 0.0;
         training.epochs[1].layers[0].always_zero_share = 0.1;
         let sentence = &during(&training)[0].sentence;
@@ -556,6 +557,7 @@ mod tests {
             epoch.facts = BTreeMap::from([("variance_by_dimension".into(), vec![1.0, 2e4])]);
         });
         assert_eq!(ids(&exploded), [FindingId::ExplodingVariance]);
+        assert_eq!(ids(&nats(0.5, [1.0, 2.0, 900.0, 0.3])), [FindingId::ExplodingVariance]);
     }
 
     #[test]

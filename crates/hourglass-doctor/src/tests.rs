@@ -495,8 +495,8 @@ fn results_say_what_was_not_fitted_well() {
     assert_eq!(value, "[{ logistic_regression = { max_iterations = 20 } }]");
     let rival = |name: &str, high: f64| Score {
         feature_set: name.into(),
-        difference: high - 0.01,
-        interval: Some([high - 0.02, high]),
+        difference: high - 0.02,
+        interval: Some([high - 0.04, high]),
         is_significant: high < 0.0,
     };
     let against = |score| ids(&found(&Results { against_rivals: vec![score], ..nothing() }));

@@ -6,10 +6,14 @@ mod described;
 mod judged;
 mod recorded;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hourglass_core::{Interrupt, Progress, Samples};
-use hourglass_doctor::{Epoch, Finding, Training, after, before, during};
+use hourglass_data::{Loaded, Numeric, PreprocessConfig};
+use hourglass_doctor::{
+    Change, Cure, Epoch, Finding, FindingId, Training, after, before, coded_values, during,
+};
 use hourglass_features::Bundle;
 use hourglass_report::Report;
 use serde_json::Value;
@@ -40,9 +44,11 @@ pub fn doctor_check(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Finding>, Error> {
-    let samples = samples_of(pipeline, options, progress, interrupt)?;
-    let settings = described::settings(pipeline, &samples)?;
-    Ok(worst_first(before(&settings, &samples)))
+    let rows = rows_of(pipeline, options, progress, interrupt)?;
+    let settings = described::settings(pipeline, &rows.samples)?;
+    let mut findings = before(&settings, &rows.samples);
+    rows.name_codes(pipeline, &mut findings)?;
+    Ok(worst_first(findings))
 }
 
 /// What can be found in a run directory, as far as it goes: a run that broke off has epochs but no
@@ -72,8 +78,8 @@ pub fn doctor_examine(
         let why = unfinished::read(folder).unwrap_or_default().why();
         found.left_out.push(format!("the results: {why}"));
     }
-    let samples = match samples_of(&pipeline, &options, progress, interrupt) {
-        Ok(samples) => samples,
+    let rows = match rows_of(&pipeline, &options, progress, interrupt) {
+        Ok(rows) => rows,
         Err(error) if error.is_interrupt() => return Err(error),
         Err(error) => {
             found.left_out.push(format!("the rows and what the model makes of them: {error}"));
@@ -84,19 +90,23 @@ pub fn doctor_examine(
             return Ok(found);
         }
     };
-    let n_parameters = described::n_parameters(&pipeline, &samples);
+    let samples = &rows.samples;
+    let n_parameters = described::n_parameters(&pipeline, samples);
     let architecture = described::architecture(&pipeline, *n_parameters.as_ref().unwrap_or(&0));
     found.findings.extend(of_epochs(&pipeline, folder, architecture.clone(), &mut found.left_out));
     let mut regularisation = None;
-    match described::settings(&pipeline, &samples) {
-        Ok(settings) => found.findings.extend(before(&settings, &samples)),
+    match described::settings(&pipeline, samples) {
+        Ok(settings) => {
+            found.findings.extend(before(&settings, samples));
+            rows.name_codes(&pipeline, &mut found.findings)?;
+        }
         Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
     }
     match Bundle::load(&repeat) {
         Ok((_, model)) => {
             let patient = judged::Patient {
                 pipeline: &pipeline,
-                samples: &samples,
+                samples,
                 model: model.as_ref(),
                 report: report.as_ref(),
                 architecture: &architecture,
@@ -195,20 +205,62 @@ fn worst_first(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-/// The prepared rows of the first repeat.
-fn samples_of(
+/// The prepared rows of the first repeat, and what they were prepared from.
+struct Rows {
+    samples: Samples,
+    loaded: Loaded,
+}
+
+fn rows_of(
     pipeline: &Pipeline,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
-) -> Result<Samples, Error> {
+) -> Result<Rows, Error> {
     let RunOptions { base, locations, .. } = options;
     let source = hourglass_data::resolve(&pipeline.data, base, locations, progress, interrupt)?;
     let loaded = source.load(pipeline.data_seed(), interrupt)?;
     if let Some(said) = crate::repeat::fallback_sentence(&loaded.provenance) {
         progress.say(&said);
     }
-    let Pipeline { split, preprocess, .. } = pipeline;
+    let samples = prepared(pipeline, &loaded, &pipeline.preprocess)?;
+    Ok(Rows { samples, loaded })
+}
+
+fn prepared(
+    pipeline: &Pipeline,
+    loaded: &Loaded,
+    preprocess: &PreprocessConfig,
+) -> Result<Samples, Error> {
     let (seed, fold) = (pipeline.split_seed(0), pipeline.fold(0));
-    Ok(hourglass_data::prepare(&loaded, split, preprocess, seed, fold)?.samples)
+    Ok(hourglass_data::prepare(loaded, &pipeline.split, preprocess, seed, fold)?.samples)
+}
+
+impl Rows {
+    /// Adds the cure of coded missing values, which names the codes as they stand in the file.
+    fn name_codes(&self, pipeline: &Pipeline, findings: &mut [Finding]) -> Result<(), Error> {
+        let found = findings.iter_mut().find(|finding| finding.id == FindingId::CodedMissing);
+        let Some(finding) = found else { return Ok(()) };
+        let plain = PreprocessConfig {
+            numeric: Numeric::None,
+            clip: None,
+            columns: BTreeMap::new(),
+            ..pipeline.preprocess.clone()
+        };
+        let codes = coded_values(&prepared(pipeline, &self.loaded, &plain)?);
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let columns = codes.iter().map(|(name, value)| format!("{name:?} = [\"{value}\"]"));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let change = |key: &str, value: String| Change { key: key.to_owned(), value };
+        finding.cures.push(Cure {
+            changes: vec![
+                change("data.missing_in", format!("{{ {columns} }}")),
+                change("preprocess.missing", "{ fill = \"median\" }".to_owned()),
+            ],
+            because: "what is named as missing can be filled".to_owned(),
+        });
+        Ok(())
+    }
 }

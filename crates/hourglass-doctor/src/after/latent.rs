@@ -69,6 +69,11 @@ fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
                         architecture.key_of("k"),
                         (2 * k).min(width).to_string(),
                         "more units are trained in each step",
+                    )
+                    .cured_by(
+                        architecture.key_of("latent_dim"),
+                        (2 * (width - n_dead)).max(2 * k).to_string(),
+                        "twice the units that win",
                     ),
             );
         }

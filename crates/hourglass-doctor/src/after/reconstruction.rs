@@ -305,6 +305,11 @@ fn price_rules(model: &Reconstruction<'_>) -> Option<Finding> {
             model.architecture.key_of(key),
             format!("{:e}", price / 10.0),
             "the reconstruction counts again",
+        )
+        .cured_by(
+            model.architecture.key_of(key),
+            format!("{:e}", price / 1000.0),
+            "the same where a tenth is not enough",
         );
     if let Variant::Variational { output_std: Some(std), .. } = model.architecture.variant {
         finding = finding.shown("standard deviation of the likelihood", std).cured_by(
@@ -384,7 +389,7 @@ fn blur(model: &Reconstruction<'_>) -> Option<Finding> {
             .measured("energy of the upper frequencies that comes back", share, BLUR_ENERGY)
             .cured_by(
                 model.architecture.key_of("latent_dim"),
-                (2 * model.architecture.latent_dim).to_string(),
+                (4 * model.architecture.latent_dim).to_string(),
                 "fine detail needs room",
             )
             .cured_by(

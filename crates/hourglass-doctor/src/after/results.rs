@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::threshold::{TOO_FEW_REPEATS, UNDER_REGULARISED, UNDER_REGULARISED_LOSS};
+use crate::threshold::{HARM, TOO_FEW_REPEATS, UNDER_REGULARISED, UNDER_REGULARISED_LOSS};
 use crate::toml::inline;
 use crate::{Finding, FindingId, Severity};
 
@@ -97,10 +97,11 @@ fn no_gain(best: &Score) -> Option<Finding> {
     } else {
         format!("`{}` does not help: {points:+.2} points against raw columns", best.feature_set)
     };
-    let severity = if is_worse { Severity::Warning } else { Severity::Note };
+    let is_harm = is_worse && best.difference < -HARM;
+    let severity = if is_harm { Severity::Warning } else { Severity::Note };
     Some(
         Finding::new(FindingId::NoGain, severity, sentence)
-            .measured("mean paired difference in points", points, 0.0)
+            .measured("mean paired difference in points", points, -100.0 * HARM)
             .cured_by(
                 "features.layers",
                 "\"all_hidden\"",
@@ -112,8 +113,8 @@ fn no_gain(best: &Score) -> Option<Finding> {
 /// The same against a rival that needs no training, or none that is any good.
 fn no_better(rival: &Score) -> Option<Finding> {
     let [_, high] = rival.interval?;
-    let is_worse = rival.is_significant && rival.difference < 0.0;
-    if !is_worse && high > 0.0 {
+    let is_worse = rival.is_significant || high < 0.0;
+    if !is_worse || rival.difference >= -HARM {
         return None;
     }
     let points = rival.difference * 100.0;
@@ -124,7 +125,12 @@ fn no_better(rival: &Score) -> Option<Finding> {
     let sentence = format!("the features are worse than {words}, by {:.2} points", -points);
     Some(
         Finding::new(id, Severity::Warning, sentence)
-            .measured("mean paired difference in points", points, 0.0)
+            .measured("mean paired difference in points", points, -100.0 * HARM)
+            .cured_by(
+                "train.optimizer",
+                "{ adam = { learning_rate = 1e-3 } }",
+                "a rate that suits most nets (Kingma and Ba, ICLR 2015)",
+            )
             .cured_by(
                 "features.layers",
                 "\"all_hidden\"",

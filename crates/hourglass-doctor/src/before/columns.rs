@@ -101,17 +101,10 @@ fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
         // Paper is white where nothing was drawn.
         return None;
     }
-    let coded: Vec<(usize, f64, f64)> = columns
-        .iter()
-        .enumerate()
-        .filter_map(|(column, values)| {
-            let (share, gap) = isolated_end(values)?;
-            (share >= CODED_MISSING_SHARE && gap >= CODED_MISSING_GAP)
-                .then_some((column, share, gap))
-        })
-        .collect();
-    let &(worst, share, gap) = coded.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let names = names(samples, coded.iter().map(|&(column, ..)| column));
+    let coded = coded(columns);
+    let &(worst, End { share, gap, .. }) =
+        coded.iter().max_by(|a, b| a.1.share.total_cmp(&b.1.share))?;
+    let names = names(samples, coded.iter().map(|&(column, _)| column));
     let sentence = format!(
         "missing values may be coded as numbers in {names}: {:.1} % of `{}` is one value that lies \
          apart from all others",
@@ -125,21 +118,50 @@ fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
     )
 }
 
-/// Share of the value at the lonelier end of a column, and how far it lies from the next.
-fn isolated_end(sorted: &[f32]) -> Option<(f64, f64)> {
+/// The value at an end of a column.
+#[derive(Clone, Copy)]
+struct End {
+    value: f32,
+    /// Share of the rows that have it.
+    share: f64,
+    /// How far it lies from the next value, in ranges of the rest.
+    gap: f64,
+}
+
+/// The columns that have a code at an end, and that end.
+fn coded(columns: &[Vec<f32>]) -> Vec<(usize, End)> {
+    let ends = columns.iter().map(|values| isolated_end(values)).enumerate();
+    let is_code = |end: &End| end.share >= CODED_MISSING_SHARE && end.gap >= CODED_MISSING_GAP;
+    ends.filter_map(|(column, end)| Some((column, end.filter(is_code)?))).collect()
+}
+
+/// The values that look like codes for missing ones, by the name of their column.
+///
+/// # Shapes
+/// - `samples.features`: `(n_samples, n_features)`, as they were read: a scaled code is no code
+pub fn coded_values(samples: &Samples) -> Vec<(String, f32)> {
+    let columns: Vec<Vec<f32>> =
+        samples.part(Part::Train).columns().into_iter().map(sorted).collect();
+    let name = |column: usize| samples.feature_names[column].clone();
+    coded(&columns).into_iter().map(|(column, end)| (name(column), end.value)).collect()
+}
+
+/// The lonelier end of a column.
+fn isolated_end(sorted: &[f32]) -> Option<End> {
     let (&low, &high) = (sorted.first()?, sorted.last()?);
     let n_low = sorted.iter().take_while(|&&value| value == low).count();
     let n_high = sorted.iter().rev().take_while(|&&value| value == high).count();
-    let end = |rest: &[f32], from: f32, n: usize| {
+    let end = |rest: &[f32], value: f32, n: usize| {
         let (first, last) = (*rest.first()?, *rest.last()?);
         let n_values = 1 + rest.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        let near = if (first - from).abs() < (last - from).abs() { first } else { last };
-        let gap = f64::from((near - from).abs() / (last - first));
-        (n_values >= FEW_VALUES).then(|| (n as f64 / sorted.len() as f64, gap))
+        let near = if (first - value).abs() < (last - value).abs() { first } else { last };
+        let gap = f64::from((near - value).abs() / (last - first));
+        let share = n as f64 / sorted.len() as f64;
+        (n_values >= FEW_VALUES).then_some(End { value, share, gap })
     };
     let ends =
         [end(&sorted[n_low..], low, n_low), end(&sorted[..sorted.len() - n_high], high, n_high)];
-    ends.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1))
+    ends.into_iter().flatten().max_by(|a, b| a.gap.total_cmp(&b.gap))
 }
 
 fn constant(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {

@@ -235,11 +235,18 @@ fn size(settings: &Settings, n_values: usize) -> Option<Finding> {
     );
     let severity =
         if settings.architecture.is_constrained { Severity::Note } else { Severity::Warning };
-    Some(
-        Finding::new(FindingId::FewSamples, severity, sentence)
-            .measured("trained numbers for a thousand training values", per_thousand, FEW_SAMPLES)
-            .hardened(&settings.architecture),
-    )
+    let mut finding = Finding::new(FindingId::FewSamples, severity, sentence).measured(
+        "trained numbers for a thousand training values",
+        per_thousand,
+        FEW_SAMPLES,
+    );
+    let architecture = &settings.architecture;
+    if matches!(architecture.hidden_dims.as_slice(), [_]) {
+        // The numbers of a single hidden layer grow with its width.
+        let narrower = architecture.widened(0.8 * FEW_SAMPLES / per_thousand);
+        finding = finding.cured_by(architecture.key_of("hidden_dims"), narrower, "fewer numbers");
+    }
+    Some(finding.hardened(architecture))
 }
 
 fn baseline(settings: &Settings) -> Option<Finding> {

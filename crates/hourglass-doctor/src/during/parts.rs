@@ -3,7 +3,7 @@
 
 use super::{Epoch, Training};
 use crate::threshold::{
-    ACTIVE_SHARE, COLLAPSED_NATS, COLLAPSED_SHARE, CONTRACTION_VANISHES, DEAD_CODES,
+    ACTIVE_SHARE, COLLAPSED_NATS, COLLAPSED_SHARE, CONTRACTION_VANISHES, DEAD_CODES, EXPLODED_NATS,
     EXPLODED_VARIANCE, SHORT_WARM_UP, SILENT_SHARE, TARGET_EXCEEDED, WARM_UP_COLLAPSE,
 };
 use crate::{Architecture, Finding, FindingId, Severity, Variant};
@@ -33,6 +33,12 @@ fn over_reconstruction(epoch: &Epoch, name: &str) -> Option<f64> {
 
 fn typed(weight: f64) -> String {
     format!("{weight:e}")
+}
+
+/// The weight at which a price that is now so many reconstructions would be a tenth of one.
+fn tenth(weight: f64, price: f64) -> String {
+    let factor = if price > 0.0 { 0.1 / price } else { 10.0 };
+    format!("{:.2e}", weight * factor)
 }
 
 fn sparsity(
@@ -69,7 +75,8 @@ fn sparsity(
         Finding::new(FindingId::SparsityTooStrong, Severity::Warning, sentence)
             .measured("share of units that are always 0", silent, SILENT_SHARE)
             .shown("price over reconstruction loss", price)
-            .cured_by(key, typed(weight / 10.0), "activity becomes cheaper"),
+            .cured_by(&key, typed(weight / 10.0), "activity becomes cheaper")
+            .cured_by(key, typed(weight / 1000.0), "activity costs next to nothing"),
     ]
 }
 
@@ -83,7 +90,7 @@ fn too_dense(key: String, weight: f64, (active, limit): (f64, f64), price: f64) 
         Finding::new(FindingId::SparsityTooWeak, Severity::Warning, sentence)
             .measured("mean activity", active, limit)
             .shown("price over reconstruction loss", price)
-            .cured_by(key, typed(weight * 10.0), "activity becomes dearer"),
+            .cured_by(key, tenth(weight, price), "the price becomes a tenth of the reconstruction"),
     ]
 }
 
@@ -100,7 +107,7 @@ fn contraction(architecture: &Architecture, last: &Epoch, weight: f64) -> Vec<Fi
     vec![
         Finding::new(FindingId::ContractionTooWeak, Severity::Warning, sentence)
             .measured("price over reconstruction loss", share, CONTRACTION_VANISHES)
-            .cured_by(key, typed(weight * 10.0), "the latent is held still again"),
+            .cured_by(key, tenth(weight, share), "the price becomes a tenth of the reconstruction"),
     ]
 }
 
@@ -138,6 +145,11 @@ fn variational(training: &Training, last: &Epoch, beta: f64, warm_up: f64) -> Ve
                     "a cheaper divergence lets dimensions speak (Higgins et al., ICLR 2017)",
                 )
                 .cured_by(
+                    architecture.key_of("beta"),
+                    typed(beta / 100.0),
+                    "the same where a tenth is not enough",
+                )
+                .cured_by(
                     architecture.key_of("free_nats"),
                     "0.1",
                     "what is free is used (Kingma et al., arXiv:1606.04934)",
@@ -171,17 +183,20 @@ fn variational(training: &Training, last: &Epoch, beta: f64, warm_up: f64) -> Ve
 }
 
 fn exploding_variance(architecture: &Architecture, last: &Epoch) -> Option<Finding> {
-    let variances = last.facts.get("variance_by_dimension")?;
-    let largest = variances.iter().copied().fold(0.0, f64::max);
-    if largest.is_finite() && largest <= EXPLODED_VARIANCE {
+    let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+    let variance = last.facts.get("variance_by_dimension").map_or(0.0, |values| largest(values));
+    let nats = last.latent.kl_per_dimension.as_deref().map_or(0.0, largest);
+    if variance <= EXPLODED_VARIANCE && nats <= EXPLODED_NATS {
         return None;
     }
     let sentence = format!(
-        "the variance of a latent dimension has exploded to {largest:.3e}, where the prior has 1"
+        "the latent has exploded: a dimension's variance is {variance:.2e} where the prior has 1, \
+         and one diverges from the prior by {nats:.2e} nats"
     );
     Some(
         Finding::new(FindingId::ExplodingVariance, Severity::Warning, sentence)
-            .measured("largest mean posterior variance", largest, EXPLODED_VARIANCE)
+            .measured("largest mean posterior variance", variance, EXPLODED_VARIANCE)
+            .measured("largest divergence of a dimension in nats", nats, EXPLODED_NATS)
             .cured_by("preprocess.numeric", "\"standard\"", "inputs of one scale")
             .cured_by("train.clip_norm", "1.0", "Pascanu, Mikolov and Bengio, ICML 2013")
             .cured_by(architecture.key_of("beta"), "1.0", "the divergence holds variances near 1"),
