@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use hourglass_core::{Interrupt, Matrix, Seed, Silent, linalg};
 use hourglass_downstream::{
-    Calibration, EstimatorConfig, FitData, LogisticRegression, fit_classifier,
+    EstimatorConfig, FitData, LogisticRegression, Protocol, fit_classifier,
 };
 use rand::RngExt;
 
