@@ -76,6 +76,7 @@ fn sample() -> Report {
             ("hourglass".into(), "0.1.0".into()),
             ("candle-core".into(), "0.11.1".into()),
         ]),
+        diagnosis: None,
     }
 }
 
