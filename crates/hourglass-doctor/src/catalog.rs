@@ -177,7 +177,8 @@ catalog! {
         source: "Keskar et al., On Large-Batch Training, ICLR 2017.";
     VanishingGradients = "vanishing_gradients": Before, "gradients vanish on their way back",
         why: "The first layers stay as they were drawn.",
-        measured: "Saturating layers in a row; after training, the gradient norm of the first layer \
+        measured: "Saturating layers in a row; after training, the gradient norm of the first \
+            layer \
             over that of the last.",
         helps: "Rectifiers or ELU, normalisation, fewer layers.",
         source: "Hochreiter 1991; Glorot and Bengio, AISTATS 2010.";
@@ -319,7 +320,8 @@ catalog! {
         measured: "Share of the variance that is lost, and how much of it as many principal \
             components again would hold.",
         helps: "A wider latent.",
-        source: "Hinton and Salakhutdinov, Science 2006; Jolliffe, Principal Component Analysis, 2002.";
+        source: "Hinton and Salakhutdinov, Science 2006; Jolliffe, Principal Component Analysis, \
+            2002.";
     IrrelevantDetail = "irrelevant_detail": After, "what comes back is not what matters",
         why: "A reconstruction spends its latent on what varies most, which need not be what tells \
             the classes apart.",
@@ -339,7 +341,8 @@ catalog! {
         helps: "Weaker corruption.",
         source: "Vincent et al., Stacked Denoising Autoencoders, JMLR 2010.";
     CorruptionLearnt = "corruption_learnt": After, "the corruption comes through",
-        why: "A model that passes the corruption on has learnt to copy, not what the data are like.",
+        why: "A model that passes the corruption on has learnt to copy, not what the data are \
+            like.",
         measured: "Energy by which reconstructions of corrupted and of clean rows differ, over \
             the energy of the corruption.",
         helps: "Stronger corruption, a narrower latent.",
@@ -399,7 +402,8 @@ catalog! {
             of the data.",
         helps: "A lower beta, a narrower likelihood, a wider latent.",
         source: "Rybkin et al., Simple and Effective VAE Training, ICML 2021.";
-    WarmUpTooShort = "warm_up_too_short": During, "the divergence comes in before the latent is worth it",
+    WarmUpTooShort = "warm_up_too_short": During,
+        "the divergence comes in before the latent is worth it",
         why: "Dimensions are given up before the decoder has learnt to use them.",
         measured: "Share of the epochs in which the weight rises, and dimensions that no longer \
             say anything.",
@@ -417,7 +421,8 @@ catalog! {
         measured: "The sides of the encoder's maps, layer by layer.",
         helps: "Fewer layers; images whose sides are a power of two times a small number.",
         source: "Dumoulin and Visin, A Guide to Convolution Arithmetic, 2016.";
-    SmallReceptiveField = "small_receptive_field": Before, "windows smaller than what is to be seen",
+    SmallReceptiveField = "small_receptive_field": Before,
+        "windows smaller than what is to be seen",
         why: "A unit that sees less than a structure can't know it.",
         measured: "Receptive field of the last map against the length over which pixels are \
             correlated by more than a half.",
@@ -450,9 +455,11 @@ catalog! {
         measured: "Paired difference from `pca` under the main model, with its interval.",
         helps: "Other layers as features, corruption, a wider latent; or PCA.",
         source: "Dacrema, Cremonesi and Jannach, Are We Really Making Much Progress, RecSys 2019.";
-    NoBetterThanRandom = "no_better_than_random": After, "worse than an encoder that was never trained",
+    NoBetterThanRandom = "no_better_than_random": After,
+        "worse than an encoder that was never trained",
         why: "Training has made the features worse.",
-        measured: "Paired difference from `random_encoder` under the main model, with its interval.",
+        measured: "Paired difference from `random_encoder` under the main model, with its \
+            interval.",
         helps: "Other layers as features, corruption, a wider latent.",
         source: "Saxe et al., On Random Weights and Unsupervised Feature Learning, ICML 2011.";
 }

@@ -178,6 +178,9 @@ fn fixed_hyperparameters_are_found_and_set_free() {
     let findings = before(&settings, &healthy());
     assert_eq!(ids(&findings), [FindingId::OneSidedTuning]);
     assert_eq!(findings[0].cures[0].changes[0].value, "[{ knn = {} }, { linear_svm = {} }]");
+    assert_eq!(findings[0].severity, Severity::Warning);
+    settings.models = serde_json::json!([{ "linear_svm": {} }, { "knn": { "k": 3 } }]);
+    assert_eq!(before(&settings, &healthy())[0].severity, Severity::Note);
 }
 
 #[test]
@@ -311,7 +314,7 @@ fn sick_reconstructions_are_found() {
     let mean = |rows: &Matrix| rows * 0.0;
     assert_eq!(judged(mean, mean, None), [Id::MeanOutput]);
     assert_eq!(judged(good, good, Some(0.1)), [Id::WorseThanPca]);
-    let halved = |rows: &Matrix| good(rows) * 0.5;
+    let halved = |rows: &Matrix| good(rows) * 0.1;
     assert_eq!(judged(good, halved, None), [Id::OverfittedReconstruction, Id::MemorisedSamples]);
     let large = Architecture { n_parameters: 100_000, ..architecture() };
     assert!(judged_as(&large, good, halved, None, None).contains(&Id::CapacityTooLarge));

@@ -1,5 +1,5 @@
-//! What the parts of the loss say: prices that silence units or count for nothing, and latents that are
-//! distributions or codes.
+//! What the parts of the loss say: prices that silence units or count for nothing, and latents that
+//! are distributions or codes.
 
 use super::{Epoch, Training};
 use crate::threshold::{
