@@ -200,7 +200,8 @@ impl Crew<'_> {
         let listener = child.stderr.take().map(|stderr| {
             let said = Arc::clone(&said);
             std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(std::result::Result::ok) {
+                let lines = BufReader::new(stderr).lines().map_while(std::result::Result::ok);
+                for line in lines.filter(|line| !is_backtrace(line)) {
                     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
                     if said.len() == KEPT_LINES {
                         said.pop_front();
@@ -261,6 +262,14 @@ impl Hand {
         let text = last.map_or("it said nothing", |line| line.as_str());
         text.trim_start_matches("error: ").to_owned()
     }
+}
+
+/// Whether a line belongs to a backtrace, which would push what was said before it out of the lines
+/// that are kept.
+fn is_backtrace(line: &str) -> bool {
+    line.starts_with(' ')
+        || line.starts_with("stack backtrace:")
+        || line.starts_with("note: Some details are omitted")
 }
 
 /// How a worker died.
