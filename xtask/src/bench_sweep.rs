@@ -1,4 +1,4 @@
-//! `cargo xtask bench sweep`: what a sweep takes beside training, and what a second worker is worth.
+//! `cargo xtask bench sweep`: what a sweep takes beside training, what a second worker is worth.
 //!
 //! It runs the sweep of a pipeline file in an empty folder of runs, with two workers and with one,
 //! and reads the line that `sweep run` says at its end.
@@ -23,7 +23,8 @@ struct Told {
     beside: f64,
 }
 
-/// Runs all three sweeps, or those of the names given (`default`, `two`, `one`), and prints a table.
+/// Runs all three sweeps, or those of the names given (`default`, `two`, `one`), and prints what
+/// they took.
 pub fn run(names: &[String]) -> Result<(), String> {
     let binary = start::build()?;
     let wanted = |name: &str| names.is_empty() || names.iter().any(|given| given == name);

@@ -14,8 +14,8 @@ mlp_config! {
     Denoising {
         /// What is done to the input during training.
         corruption: Corruption,
-        /// Weight of a corrupted value in the loss, beside 1 for the others; above 0. A value counts
-        /// as corrupted where it differs from the clean one. Not for tables. Default: 1.
+        /// Weight of a corrupted value in the loss, beside 1 for the others; above 0. A value is
+        /// corrupted where it differs from the clean one. Not for tables. Default: 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         emphasis: Option<f32>,
     }

@@ -74,8 +74,8 @@ pub struct DownstreamConfig {
     #[serde(default = "all_labels")]
     pub label_fraction: Vec<f64>,
     /// Folds of the labelled rows, training and validation, on which each model's hyperparameters
-    /// are chosen; 1 chooses them on the validation rows. Default: 5 up to 5,000 labelled rows, else
-    /// 1; and 1 where the split is by group or by time, since folds would part what belongs
+    /// are chosen; 1 chooses them on the validation rows. Default: 5 up to 5,000 labelled rows,
+    /// else 1; and 1 where the split is by group or by time, since folds would part what belongs
     /// together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

@@ -48,7 +48,7 @@ pub struct RunOutcome {
 /// How a run ended that was begun.
 pub(crate) enum Ended {
     /// With a report.
-    Finished(RunOutcome),
+    Finished(Box<RunOutcome>),
     /// With an error; its directory holds what there is.
     Failed {
         /// The run directory.
@@ -73,7 +73,7 @@ pub fn run(
     match run_in(&options.runs_dir, pipeline, options, progress, interrupt)? {
         Ended::Finished(outcome) => {
             run_folder::point_latest(&outcome.folder)?;
-            Ok(outcome)
+            Ok(*outcome)
         }
         Ended::Failed { folder, error } => {
             run_folder::point_latest(&folder)?;
@@ -143,7 +143,7 @@ pub(crate) fn run_in(
         && report.diagnosis.is_some()
     {
         progress.say("everything was in the cache");
-        return Ok(Ended::Finished(RunOutcome { folder, report }));
+        return Ok(Ended::Finished(Box::new(RunOutcome { folder, report })));
     }
     let report_clock = Instant::now();
     let report = summary::report(pipeline, &repeats)?;
@@ -168,7 +168,7 @@ pub(crate) fn run_in(
     let report = run_folder::write(&folder, record, |partial| {
         diagnosis::of_run(partial, options, interrupt)
     })?;
-    Ok(Ended::Finished(RunOutcome { folder, report }))
+    Ok(Ended::Finished(Box::new(RunOutcome { folder, report })))
 }
 
 /// Leaves what there is of a run that failed; before training there is nothing but the file.

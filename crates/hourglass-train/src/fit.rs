@@ -206,8 +206,8 @@ impl<'a> Fit<'a> {
         let Checkpoint { now, good, best } = Checkpoint::load(path, self.model)?;
         self.restore(live, &now)?;
         (live.good, live.best) = (good, best);
-        // The file of the best weights follows the checkpoint, so that a kill between the two leaves
-        // an older one.
+        // The file of the best weights follows the checkpoint: a kill between the two leaves an
+        // older one.
         live.best_is_new = live.best.is_some();
         let epoch = live.position.epoch + 1;
         self.options.progress.say(&format!("resumed in epoch {epoch} from the last checkpoint"));

@@ -116,8 +116,8 @@ pub enum PipelineCommand {
         #[arg(long, value_enum, default_value = "text")]
         format: GraphFormat,
     },
-    /// What each key is worth: one at a time goes back to its default, with the same seeds, measured
-    /// on validation rows
+    /// What each key is worth: one at a time goes back to its default, with the same seeds,
+    /// measured on validation rows
     Ablate {
         #[command(flatten)]
         file: PipelineFile,

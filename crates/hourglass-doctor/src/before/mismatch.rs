@@ -107,7 +107,7 @@ fn told_apart(train: MatrixView<'_>, test: MatrixView<'_>) -> (f64, f64) {
 }
 
 fn spread_rows(rows: MatrixView<'_>) -> Matrix {
-    let step = rows.nrows() as f64 / rows.nrows().min(ROWS).max(1) as f64;
+    let step = rows.nrows() as f64 / rows.nrows().clamp(1, ROWS) as f64;
     let picked: Vec<usize> =
         (0..rows.nrows().min(ROWS)).map(|index| (index as f64 * step) as usize).collect();
     rows.select(Axis(0), &picked)

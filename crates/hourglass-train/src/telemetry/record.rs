@@ -100,8 +100,8 @@ pub struct LayerTelemetry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentTelemetry {
     /// Eigenvalues of its covariance, largest first. Where the latent is wider than 256, or than
-    /// there are rows, they are those of the first 256 rows at most, one fewer than rows: all others
-    /// are 0.
+    /// there are rows, they are those of the first 256 rows at most, one fewer than rows: all
+    /// others are 0.
     pub spectrum: Vec<f64>,
     /// `exp` of the entropy of the spectrum's shares: how many directions are in use (Roy and
     /// Vetterli, "The effective rank", EUSIPCO 2007). 0 where nothing varies.
