@@ -2,22 +2,24 @@
 
 use std::path::Path;
 
-use hourglass_core::{Interrupt, Silent};
+use hourglass_core::{Interrupt, Samples, Silent};
 use hourglass_doctor::{Finding, Severity};
 use hourglass_report as report;
 
-use crate::doctor::{Examination, doctor_examine};
+use crate::doctor::{Examination, examine};
 use crate::error::Error;
 use crate::run::RunOptions;
 
-/// Examines a run directory for its own report. A doctor that fails doesn't fail the run: what is
+/// Examines a run directory for its own report, with the rows of its first run where these are at
+/// hand. A doctor that fails doesn't fail the run: what is
 /// wrong is said where the findings would stand.
 pub(crate) fn of_run(
     folder: &Path,
+    samples: Option<Samples>,
     options: &RunOptions,
     interrupt: &Interrupt,
 ) -> Result<report::Diagnosis, Error> {
-    match doctor_examine(folder, options, &Silent, interrupt) {
+    match examine(folder, samples, options, &Silent, interrupt) {
         Ok(found) => Ok(as_report(&found)),
         Err(error) if error.is_interrupt() => Err(error),
         Err(error) => {

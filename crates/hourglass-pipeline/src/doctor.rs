@@ -44,10 +44,10 @@ pub fn doctor_check(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Finding>, Error> {
-    let rows = rows_of(pipeline, options, progress, interrupt)?;
+    let rows = rows_of(pipeline, None, options, progress, interrupt)?;
     let settings = described::settings(pipeline, &rows.samples)?;
     let mut findings = before(&settings, &rows.samples);
-    rows.name_codes(pipeline, &mut findings)?;
+    rows.name_codes(pipeline, &mut findings, || load(pipeline, options, progress, interrupt))?;
     Ok(worst_first(findings))
 }
 
@@ -59,6 +59,17 @@ pub fn doctor_check(
 /// [`Error::NoRun`] where there is neither a resolved pipeline file nor a report nor telemetry.
 pub fn doctor_examine(
     folder: &Path,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Examination, Error> {
+    examine(folder, None, options, progress, interrupt)
+}
+
+/// [`doctor_examine`], with the prepared rows of the first run where they are at hand.
+pub(crate) fn examine(
+    folder: &Path,
+    samples: Option<Samples>,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
@@ -78,7 +89,7 @@ pub fn doctor_examine(
         let why = unfinished::read(folder).unwrap_or_default().why();
         found.left_out.push(format!("the results: {why}"));
     }
-    let rows = match rows_of(&pipeline, &options, progress, interrupt) {
+    let rows = match rows_of(&pipeline, samples, &options, progress, interrupt) {
         Ok(rows) => rows,
         Err(error) if error.is_interrupt() => return Err(error),
         Err(error) => {
@@ -98,7 +109,8 @@ pub fn doctor_examine(
     match described::settings(&pipeline, samples) {
         Ok(settings) => {
             found.findings.extend(before(&settings, samples));
-            rows.name_codes(&pipeline, &mut found.findings)?;
+            let load = || load(&pipeline, &options, progress, interrupt);
+            rows.name_codes(&pipeline, &mut found.findings, load)?;
         }
         Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
     }
@@ -205,26 +217,41 @@ fn worst_first(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-/// The prepared rows of the first repeat, and what they were prepared from.
+/// The prepared rows of the first repeat, and what they were prepared from, unless they came from
+/// the run itself.
 struct Rows {
     samples: Samples,
-    loaded: Loaded,
+    loaded: Option<Loaded>,
 }
 
 fn rows_of(
     pipeline: &Pipeline,
+    samples: Option<Samples>,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Rows, Error> {
+    if let Some(samples) = samples {
+        return Ok(Rows { samples, loaded: None });
+    }
+    let loaded = load(pipeline, options, progress, interrupt)?;
+    let samples = prepared(pipeline, &loaded, &pipeline.preprocess)?;
+    Ok(Rows { samples, loaded: Some(loaded) })
+}
+
+fn load(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Loaded, Error> {
     let RunOptions { base, locations, .. } = options;
     let source = hourglass_data::resolve(&pipeline.data, base, locations, progress, interrupt)?;
     let loaded = source.load(pipeline.data_seed(), interrupt)?;
     if let Some(said) = crate::repeat::fallback_sentence(&loaded.provenance) {
         progress.say(&said);
     }
-    let samples = prepared(pipeline, &loaded, &pipeline.preprocess)?;
-    Ok(Rows { samples, loaded })
+    Ok(loaded)
 }
 
 fn prepared(
@@ -238,7 +265,12 @@ fn prepared(
 
 impl Rows {
     /// Adds the cure of coded missing values, which names the codes as they stand in the file.
-    fn name_codes(&self, pipeline: &Pipeline, findings: &mut [Finding]) -> Result<(), Error> {
+    fn name_codes(
+        &self,
+        pipeline: &Pipeline,
+        findings: &mut [Finding],
+        load: impl FnOnce() -> Result<Loaded, Error>,
+    ) -> Result<(), Error> {
         let found = findings.iter_mut().find(|finding| finding.id == FindingId::CodedMissing);
         let Some(finding) = found else { return Ok(()) };
         let plain = PreprocessConfig {
@@ -247,7 +279,10 @@ impl Rows {
             columns: BTreeMap::new(),
             ..pipeline.preprocess.clone()
         };
-        let codes = coded_values(&prepared(pipeline, &self.loaded, &plain)?);
+        let codes = match &self.loaded {
+            Some(loaded) => coded_values(&prepared(pipeline, loaded, &plain)?),
+            None => coded_values(&prepared(pipeline, &load()?, &plain)?),
+        };
         if codes.is_empty() {
             return Ok(());
         }

@@ -75,6 +75,9 @@ pub(crate) struct RepeatResult {
     /// Shares of labels, in each the feature sets, in each the models, in the order of the file.
     pub(crate) judgements: Vec<Vec<Vec<Judgement>>>,
     pub(crate) bundle: PathBuf,
+    /// The prepared rows, where they were made and are those of the only run: the doctor looks at
+    /// them too. Of several runs none are kept, since they may fill the memory.
+    pub(crate) samples: Option<Samples>,
 }
 
 /// Runs one repeat.
@@ -149,7 +152,18 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     }
     let n_parameters = trained.parameters().iter().map(|parameter| parameter.len()).sum();
     let latent_dim = trained.latent_dim();
-    Ok(RepeatResult { data, history, figures, n_parameters, latent_dim, judgements, bundle })
+    let is_only = pipeline.n_runs() == 1;
+    let samples = rows.prepared.filter(|_| is_only).map(|prepared| prepared.samples);
+    Ok(RepeatResult {
+        data,
+        history,
+        figures,
+        n_parameters,
+        latent_dim,
+        judgements,
+        bundle,
+        samples,
+    })
 }
 
 /// The prepared rows of a repeat, made when they are first needed.

@@ -145,6 +145,7 @@ pub(crate) fn run_in(
         progress.say("everything was in the cache");
         return Ok(Ended::Finished(Box::new(RunOutcome { folder, report })));
     }
+    let samples = repeats.first_mut().and_then(|repeat| repeat.samples.take());
     let report_clock = Instant::now();
     let report = summary::report(pipeline, &repeats)?;
     let mut timings = runner.timings;
@@ -166,7 +167,7 @@ pub(crate) fn run_in(
         base: &options.base,
     };
     let report = run_folder::write(&folder, record, |partial| {
-        diagnosis::of_run(partial, options, interrupt)
+        diagnosis::of_run(partial, samples, options, interrupt)
     })?;
     Ok(Ended::Finished(Box::new(RunOutcome { folder, report })))
 }
