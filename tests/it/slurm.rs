@@ -10,29 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::place::Place;
-
-/// Trains for some seconds in each of two trials.
-const SLOW: &str = r#"
-name = "array"
-seed = 7
-[data.builtin]
-dataset = "digits"
-[model.undercomplete]
-hidden_dims = [256]
-latent_dim = 16
-[train]
-epochs = 1200
-batch_size = 32
-optimizer = { adam = { learning_rate = 1e-3 } }
-[downstream]
-compare = ["raw", "autoencoder"]
-models = [{ knn = {} }]
-[search]
-trials = 2
-objective = "reconstruction_validation"
-[search.space]
-"train.optimizer.adam.learning_rate" = { float = [1e-4, 1e-2], log = true }
-"#;
+use crate::sweep::SLOW;
 
 /// A cluster of one node with two slots.
 struct Cluster {
@@ -198,7 +176,7 @@ fn wait(seconds: u64, what: &str, happened: impl Fn() -> bool) {
 fn an_array_of_workers_and_a_task_that_is_asked_to_stop() {
     let folder = tempfile::tempdir().unwrap();
     let Some(cluster) = Cluster::start(folder.path()) else { return };
-    let place = Place::with_pipeline(SLOW);
+    let place = Place::with_pipeline(&SLOW.replace("epochs = 400", "epochs = 1200"));
     let log = |task: u32| {
         let items = fs::read_dir(place.path("runs")).unwrap().flatten();
         let end = format!("_{task}.log");

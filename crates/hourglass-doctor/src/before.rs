@@ -9,9 +9,10 @@ mod settings;
 
 pub use columns::coded_values;
 
-use hourglass_core::Samples;
+use hourglass_core::{ColumnMoments, Part, Samples};
 use hourglass_nn::{Activation, Init, Loss};
 
+use crate::sample::sorted_columns;
 use crate::{Architecture, Finding};
 
 /// What a pipeline file asks for, as far as the doctor reads it.
@@ -72,10 +73,13 @@ impl Convolution {
 /// # Shapes
 /// - `samples.features`: `(n_samples, n_features)`, prepared, finite
 pub fn before(settings: &Settings, samples: &Samples) -> Vec<Finding> {
-    let mut findings = settings::examine(settings, samples);
-    findings.extend(columns::examine(samples));
+    // Several of them look at the training columns; a large table is read once for all.
+    let train = samples.part(Part::Train);
+    let (moments, sorted) = (ColumnMoments::of(train), sorted_columns(train));
+    let mut findings = settings::examine(settings, samples, &moments);
+    findings.extend(columns::examine(samples, &moments, &sorted));
     findings.extend(rows::examine(settings, samples));
-    findings.extend(mismatch::examine(samples));
+    findings.extend(mismatch::examine(samples, &sorted));
     findings.extend(images::examine(settings, samples));
     findings
 }

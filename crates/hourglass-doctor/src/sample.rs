@@ -1,5 +1,6 @@
 //! Ordered values and ranks, on which the doctor's measures rest.
 
+use hourglass_core::MatrixView;
 use ndarray::ArrayView1;
 
 /// Rows that a measure with a sort looks at: enough for a percentile to within half a point.
@@ -11,6 +12,11 @@ pub(crate) fn sorted(column: ArrayView1<'_, f32>) -> Vec<f32> {
     let mut values: Vec<f32> = column.iter().step_by(step).copied().collect();
     values.sort_by(f32::total_cmp);
     values
+}
+
+/// The same of every column.
+pub(crate) fn sorted_columns(rows: MatrixView<'_>) -> Vec<Vec<f32>> {
+    rows.columns().into_iter().map(sorted).collect()
 }
 
 /// The value below which a share of the sorted values lies; no values, no quantile.

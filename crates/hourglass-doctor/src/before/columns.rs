@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hourglass_core::{ColumnMoments, Part, SampleShape, Samples};
 
-use crate::sample::{auc, quantile, sorted};
+use crate::sample::{auc, quantile, sorted_columns};
 use crate::threshold::{
     CODED_MISSING_GAP, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH, UNSCALED_LEVEL,
     UNSCALED_SPREAD,
@@ -17,17 +17,17 @@ const FEW_VALUES: usize = 20;
 /// Names that a sentence lists.
 const NAMES: usize = 3;
 
-pub(super) fn examine(samples: &Samples) -> Vec<Finding> {
-    let train = samples.part(Part::Train);
-    let moments = ColumnMoments::of(train);
-    let columns = (0..train.ncols()).map(|column| sorted(train.column(column)));
-    let columns: Vec<Vec<f32>> = columns.collect();
+pub(super) fn examine(
+    samples: &Samples,
+    moments: &ColumnMoments,
+    columns: &[Vec<f32>],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(unscaled(samples, &moments));
-    findings.extend(outliers(samples, &columns));
-    findings.extend(coded_missing(samples, &columns));
-    findings.extend(constant(samples, &moments));
-    findings.extend(duplicates(samples, &moments));
+    findings.extend(unscaled(samples, moments));
+    findings.extend(outliers(samples, columns));
+    findings.extend(coded_missing(samples, columns));
+    findings.extend(constant(samples, moments));
+    findings.extend(duplicates(samples, moments));
     findings.extend(leakage(samples));
     findings
 }
@@ -140,8 +140,7 @@ fn coded(columns: &[Vec<f32>]) -> Vec<(usize, End)> {
 /// # Shapes
 /// - `samples.features`: `(n_samples, n_features)`, as they were read: a scaled code is no code
 pub fn coded_values(samples: &Samples) -> Vec<(String, f32)> {
-    let columns: Vec<Vec<f32>> =
-        samples.part(Part::Train).columns().into_iter().map(sorted).collect();
+    let columns = sorted_columns(samples.part(Part::Train));
     let name = |column: usize| samples.feature_names[column].clone();
     coded(&columns).into_iter().map(|(column, end)| (name(column), end.value)).collect()
 }

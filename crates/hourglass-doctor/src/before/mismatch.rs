@@ -23,13 +23,13 @@ const STEPS: usize = 40;
 /// Standard deviations of a chance classifier's area: a level of about 0.001 on one side.
 const CHANCE: f64 = 3.1;
 
-pub(super) fn examine(samples: &Samples) -> Option<Finding> {
+/// `columns` are the training columns, in order of size.
+pub(super) fn examine(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
     let (train, test) = (samples.part(Part::Train), samples.part(Part::Test));
     if test.nrows() == 0 {
         return None;
     }
-    let columns: Vec<Vec<f32>> = train.columns().into_iter().map(sorted).collect();
-    by_column(samples, &columns, test).or_else(|| by_classifier(train, test))
+    by_column(samples, columns, test).or_else(|| by_classifier(train, test))
 }
 
 fn by_column(samples: &Samples, columns: &[Vec<f32>], test: MatrixView<'_>) -> Option<Finding> {

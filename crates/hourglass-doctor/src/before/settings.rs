@@ -1,6 +1,6 @@
 //! What the file asks for, held against the data and against itself.
 
-use hourglass_core::{ColumnMoments, Part, Samples};
+use hourglass_core::{ColumnMoments, Samples};
 use hourglass_nn::{Activation, Init, Loss};
 
 use serde_json::Value;
@@ -16,8 +16,11 @@ const SLACK: f32 = 1e-4;
 /// Layers from which an autoencoder is deep: two on either side of the latent.
 const DEEP: usize = 4;
 
-pub(super) fn examine(settings: &Settings, samples: &Samples) -> Vec<Finding> {
-    let moments = ColumnMoments::of(samples.part(Part::Train));
+pub(super) fn examine(
+    settings: &Settings,
+    samples: &Samples,
+    moments: &ColumnMoments,
+) -> Vec<Finding> {
     let low = moments.min.iter().copied().fold(f32::INFINITY, f32::min);
     let high = moments.max.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let n_train = samples.partition.n_train;
