@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, Conv2d, ConvStack, ConvTranspose2d, Corruption, Init, Loss, Parameter, Window,
-    keep_winners_of_maps, max_pool2d,
+    max_pool2d, reconstruct_from_winners,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -215,22 +215,28 @@ impl Model {
         Ok(all.split_off(1))
     }
 
-    /// The maps of the last layer with this activation; its layers are one operation.
-    fn last_maps(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
+    /// The maps of the last layer after its rectifier.
+    fn last_maps(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.input.n_values())?;
         let stack = self.encoder.iter().fold(ConvStack::default(), ConvStack::then);
-        Ok(stack.with_activation(activation).forward(&as_maps(input, self.input)?)?)
+        Ok(stack.with_activation(Activation::Relu).forward(&as_maps(input, self.input)?)?)
     }
 
     /// The output with this activation, out of the winners alone; one row a sample.
     fn reconstruction(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
-        let before_winners = match self.config.rectify_after {
-            true => Activation::Linear,
-            false => Activation::Relu,
+        check_width(input, self.input.n_values())?;
+        let (last, before) = self.encoder.split_last().expect("there is a layer");
+        let mut maps = as_maps(input, self.input)?;
+        if !before.is_empty() {
+            maps = before.iter().fold(ConvStack::default(), ConvStack::then).forward(&maps)?;
+        }
+        let last = match self.config.rectify_after {
+            true => last.clone(),
+            false => last.with_activation(Activation::Relu),
         };
-        let maps = self.last_maps(input, before_winners)?;
-        let winners = keep_winners_of_maps(&maps, self.config.lifetime_share)?;
-        flat(&self.decoder.with_activation(activation).forward(&winners)?)
+        let decoder = self.decoder.with_activation(activation);
+        let share = self.config.lifetime_share;
+        flat(&reconstruct_from_winners(&last, &decoder, &maps, share)?)
     }
 
     fn pooled(&self, maps: &Tensor) -> Result<Tensor> {
@@ -256,7 +262,7 @@ impl Autoencoder for Model {
     }
 
     fn encode(&self, input: &Tensor) -> Result<Tensor> {
-        let maps = self.last_maps(input, Activation::Relu)?;
+        let maps = self.last_maps(input)?;
         flat(&max_pool2d(&maps, self.pool)?)
     }
 

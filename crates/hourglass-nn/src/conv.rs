@@ -5,6 +5,7 @@ mod kernels;
 mod patches;
 mod stack;
 mod window;
+mod winners;
 
 use candle_core::Tensor;
 use hourglass_core::Seed;
@@ -15,6 +16,7 @@ use crate::{Activation, Error, Init, Parameter, Result};
 
 pub use self::stack::ConvStack;
 pub use self::window::Window;
+pub use self::winners::reconstruct_from_winners;
 
 /// A convolution: `activation(x * W + b)`, zeros beyond the border.
 ///
@@ -96,6 +98,11 @@ impl Conv2d {
     /// The same layer without bias, for one that a normalisation follows, which would undo it.
     pub fn without_bias(self) -> Self {
         Conv2d(Layer { bias: None, ..self.0 })
+    }
+
+    /// The same layer with another activation; weights are shared.
+    pub fn with_activation(&self, activation: Activation) -> Self {
+        Conv2d(Layer { activation, ..self.0.clone() })
     }
 
     /// Its weight.

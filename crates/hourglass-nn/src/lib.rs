@@ -48,7 +48,7 @@ pub use average::WeightAverage;
 pub use backward::backward;
 pub use buffer::Buffer;
 pub use clip::{clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms};
-pub use conv::{Conv2d, ConvStack, ConvTranspose2d, Window};
+pub use conv::{Conv2d, ConvStack, ConvTranspose2d, Window, reconstruct_from_winners};
 pub use corruption::{CleanRows, Corruption};
 pub use cross_entropy::group_cross_entropy;
 pub use dense::{Chain, Dense, FrozenChain, Link, Select, WeightOrder};

@@ -81,7 +81,7 @@ impl Kind {
     fn version(self) -> u32 {
         match self {
             Kind::Preprocess | Kind::Downstream { .. } => 3,
-            Kind::Figures => 2,
+            Kind::Figures | Kind::Train => 2,
             _ => 1,
         }
     }

@@ -52,21 +52,21 @@ pub(super) struct Gradients {
 }
 
 /// Images that one task handles at a time.
-fn chunk_images(geometry: &Geometry, n_images: usize) -> usize {
+pub(super) fn chunk_images(geometry: &Geometry, n_images: usize) -> usize {
     let values = geometry.small_area() * geometry.patch_len();
     (CHUNK_VALUES / values.max(1)).clamp(1, n_images.div_ceil(MIN_CHUNKS).max(1))
 }
 
-fn matrix(values: &[f32], shape: (usize, usize)) -> ArrayView2<'_, f32> {
+pub(super) fn matrix(values: &[f32], shape: (usize, usize)) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape(shape, values).expect("the length fits the shape")
 }
 
-fn matrix_mut(values: &mut [f32], shape: (usize, usize)) -> ArrayViewMut2<'_, f32> {
+pub(super) fn matrix_mut(values: &mut [f32], shape: (usize, usize)) -> ArrayViewMut2<'_, f32> {
     ArrayViewMut2::from_shape(shape, values).expect("the length fits the shape")
 }
 
 /// Images with channels last: as they are, or turned in `room`.
-fn channels_last<'a>(
+pub(super) fn channels_last<'a>(
     images: &'a [f32],
     are_last: bool,
     room: &'a mut [f32],
@@ -84,7 +84,7 @@ fn channels_last<'a>(
 
 /// Calls `f` with a place for images with channels last, and turns them into `dst` where channels
 /// shall come first.
-fn write_channels_last(
+pub(super) fn write_channels_last(
     dst: &mut [f32],
     stay_last: bool,
     room: &mut [f32],
@@ -102,7 +102,7 @@ fn write_channels_last(
 }
 
 /// Adds up the pixels of each channel.
-fn add_pixels(sums: &mut [f32], pixels: &[f32]) {
+pub(super) fn add_pixels(sums: &mut [f32], pixels: &[f32]) {
     match sums {
         [sum] => *sum += wide(|| sum_map(pixels, pixels, |value, _| value)) as f32,
         _ => wide(|| {
@@ -114,7 +114,7 @@ fn add_pixels(sums: &mut [f32], pixels: &[f32]) {
 }
 
 /// Fills pixels, channels last, with the bias or with zeros.
-fn start_with(bias: Option<&[f32]>, pixels: &mut [f32]) {
+pub(super) fn start_with(bias: Option<&[f32]>, pixels: &mut [f32]) {
     match bias {
         Some(bias) => pixels.chunks_mut(bias.len()).for_each(|p| p.copy_from_slice(bias)),
         None => pixels.fill(0.0),
@@ -122,7 +122,7 @@ fn start_with(bias: Option<&[f32]>, pixels: &mut [f32]) {
 }
 
 impl Geometry {
-    fn gather_all(&self, maps: &[f32], patches: &mut [f32]) {
+    pub(super) fn gather_all(&self, maps: &[f32], patches: &mut [f32]) {
         let per_image = self.small_area() * self.patch_len();
         for (map, patches) in maps.chunks(self.large_len()).zip(patches.chunks_mut(per_image)) {
             self.gather(map, patches);

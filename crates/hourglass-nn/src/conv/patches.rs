@@ -1,6 +1,8 @@
 //! Copies between a map and its patches, channels last: a patch then is a few runs of memory that
 //! lie as they do in the map. It multiplies nothing.
 
+use std::ops::Range;
+
 use super::Window;
 use crate::simd::wide;
 
@@ -48,28 +50,74 @@ impl Geometry {
     /// Calls `f` with the place of each row of each patch: in the patches, and, where it lies
     /// inside the map, the part of it that does and its place in the map.
     #[inline(always)]
-    fn runs(&self, mut f: impl FnMut(usize, Option<(std::ops::Range<usize>, usize)>)) {
+    fn runs(&self, mut f: impl FnMut(usize, Option<(Range<usize>, usize)>)) {
+        for pixel in 0..self.small_area() {
+            let first = pixel * self.patch_len();
+            self.runs_under(pixel, |place, inside| f(first + place, inside));
+        }
+    }
+
+    /// The same of the one patch under the window's position `pixel`.
+    #[inline(always)]
+    fn runs_under(&self, pixel: usize, mut f: impl FnMut(usize, Option<(Range<usize>, usize)>)) {
         let Window { kernel, stride, padding } = self.window;
         let (n_channels, [height, width]) = self.large;
-        let run = kernel[1] * n_channels;
-        let mut place = 0;
-        for row in 0..self.small.1[0] {
-            for column in 0..self.small.1[1] {
-                // The window's left edge, in pixels right of the padding's.
-                let left = column * stride[1];
-                let skipped = padding[1].saturating_sub(left);
-                let end = kernel[1].min((width + padding[1]).saturating_sub(left));
-                for kernel_row in 0..kernel[0] {
-                    let y = (row * stride[0] + kernel_row).wrapping_sub(padding[0]);
-                    let inside = (y < height && skipped < end).then(|| {
-                        let from = (y * width + left + skipped - padding[1]) * n_channels;
-                        (skipped * n_channels..end * n_channels, from)
-                    });
-                    f(place, inside);
-                    place += run;
-                }
-            }
+        let (row, column) = (pixel / self.small.1[1], pixel % self.small.1[1]);
+        // The window's left edge, in pixels right of the padding's.
+        let left = column * stride[1];
+        let skipped = padding[1].saturating_sub(left);
+        let end = kernel[1].min((width + padding[1]).saturating_sub(left));
+        for kernel_row in 0..kernel[0] {
+            let y = (row * stride[0] + kernel_row).wrapping_sub(padding[0]);
+            let inside = (y < height && skipped < end).then(|| {
+                let from = (y * width + left + skipped - padding[1]) * n_channels;
+                (skipped * n_channels..end * n_channels, from)
+            });
+            f(kernel_row * kernel[1] * n_channels, inside);
         }
+    }
+
+    /// Calls `f` with each part of a patch that lies inside the map, and what it lies on.
+    #[inline(always)]
+    fn parts_under(&self, pixel: usize, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+        self.runs_under(pixel, |place, inside| {
+            if let Some((range, from)) = inside {
+                let len = range.len();
+                f(place + range.start..place + range.end, from..from + len);
+            }
+        });
+    }
+
+    /// Adds `factor * patch` to the pixels under the window's position `pixel`.
+    ///
+    /// # Shapes
+    /// - `patch`: `(patch_len)`; `map`: `(height, width, n_channels)` of the large side
+    pub fn add_patch(&self, pixel: usize, factor: f32, patch: &[f32], map: &mut [f32]) {
+        self.parts_under(pixel, |part, under| {
+            map[under].iter_mut().zip(&patch[part]).for_each(|(map, value)| *map += factor * value);
+        });
+    }
+
+    /// Adds `factor` times the pixels under the window's position `pixel` to `patch`.
+    ///
+    /// # Shapes
+    /// As [`Geometry::add_patch`].
+    pub fn add_under(&self, pixel: usize, factor: f32, map: &[f32], patch: &mut [f32]) {
+        self.parts_under(pixel, |part, under| {
+            patch[part].iter_mut().zip(&map[under]).for_each(|(sum, map)| *sum += factor * map);
+        });
+    }
+
+    /// Sum of the products of `patch` and the pixels under the window's position `pixel`.
+    ///
+    /// # Shapes
+    /// As [`Geometry::add_patch`].
+    pub fn dot_under(&self, pixel: usize, map: &[f32], patch: &[f32]) -> f32 {
+        let mut sum = 0.0;
+        self.parts_under(pixel, |part, under| {
+            sum += patch[part].iter().zip(&map[under]).map(|(a, b)| a * b).sum::<f32>();
+        });
+        sum
     }
 
     /// The patches of a map.

@@ -113,8 +113,8 @@ impl ConvStack {
 /// A layer at work on maps of a known size.
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
-    layer: Layer,
-    geometry: Geometry,
+    pub layer: Layer,
+    pub geometry: Geometry,
     direction: Direction,
 }
 
@@ -173,7 +173,7 @@ impl Stage {
     }
 
     /// Calls `f` with everything the kernels multiply by.
-    fn with_weights<R>(&self, f: impl FnOnce(Weights<'_>) -> R) -> candle_core::Result<R> {
+    pub fn with_weights<R>(&self, f: impl FnOnce(Weights<'_>) -> R) -> candle_core::Result<R> {
         let activation = self.layer.activation;
         with_slice(&self.layer.weight.tensor(), |weight| match &self.layer.bias {
             Some(bias) => with_slice(&bias.tensor(), |bias| {
@@ -309,7 +309,7 @@ impl CustomOp2 for StackOp {
     }
 }
 
-fn accumulate(parameter: &Parameter, gradient: Vec<f32>) {
+pub(super) fn accumulate(parameter: &Parameter, gradient: Vec<f32>) {
     let mut buffer = parameter.lock();
     if buffer.keep() == 0.0 {
         buffer.values = gradient;

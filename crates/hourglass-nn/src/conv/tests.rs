@@ -4,7 +4,7 @@ use candle_core::{Device, Var};
 use rand::RngExt;
 
 use super::*;
-use crate::backward;
+use crate::{backward, keep_winners_of_maps};
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
     let mut rng = Seed::new(seed).rng();
@@ -241,4 +241,57 @@ fn inputs_that_do_not_fit_are_errors() {
     let too_much = ConvTranspose2d::new("t", (1, 1), window, [2, 0], linear, init, seed);
     let error = too_much.unwrap_err().to_string();
     assert_eq!(error, "`output_padding` is 2, but must be less than stride");
+}
+
+/// The winners of maps in one operation against three, for one and several channels on either side,
+/// more than one layer of images in a chunk, and with and without a rectifier before the choice.
+#[test]
+fn winners_in_one_operation_and_in_three_agree_with_their_gradients() {
+    let windows = [
+        (Window::square(3, 1, 1), Window::square(5, 1, 2)),
+        (Window::square(4, 2, 1), Window { kernel: [3, 2], stride: [2, 2], padding: [1, 0] }),
+    ];
+    for (window, back) in windows {
+        for (n_in, lifetime) in [(1, Some(0.4)), (3, None)] {
+            for activation in [Activation::Linear, Activation::Relu] {
+                let encoder = convolution(window, (n_in, 7), activation);
+                let decoder = transposed(back, (7, n_in), [0, 0], Activation::Sigmoid);
+                let parameters = [encoder.parameters(), decoder.parameters()].concat();
+                let x = random(&[20, n_in, 8, 7], 3);
+                let one = pass(&x, &parameters, |x| {
+                    reconstruct_from_winners(&encoder, &decoder, x, lifetime)
+                });
+                let three = pass(&x, &parameters, |x| {
+                    decoder.forward(&keep_winners_of_maps(&encoder.forward(x)?, lifetime)?)
+                });
+                assert!(three[1].iter().any(|&gradient| gradient != 0.0));
+                assert_close(
+                    &one,
+                    &three,
+                    &format!("{window:?} {n_in} {lifetime:?} {activation:?}"),
+                );
+            }
+        }
+    }
+}
+
+/// Bits don't depend on threads, and a NaN is not hidden.
+#[test]
+fn winners_are_the_same_on_any_number_of_threads() {
+    let encoder = convolution(Window::square(3, 1, 1), (2, 9), Activation::Linear);
+    let decoder = transposed(Window::square(5, 1, 2), (9, 2), [0, 0], Activation::Linear);
+    let parameters = [encoder.parameters(), decoder.parameters()].concat();
+    let x = random(&[37, 2, 9, 8], 5);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            pass(&x, &parameters, |x| reconstruct_from_winners(&encoder, &decoder, x, Some(0.3)))
+        })
+    };
+    assert_eq!(on(1), on(2));
+    let mut values = flat(&x);
+    values[0] = f32::NAN;
+    let x = Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap();
+    let output = reconstruct_from_winners(&encoder, &decoder, &x, Some(0.3)).unwrap();
+    assert!(flat(&output).iter().any(|value| value.is_nan()));
 }
