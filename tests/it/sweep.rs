@@ -121,7 +121,7 @@ fn from_the_file_to_the_best_file_and_back() {
         assert!(fs::metadata(place.path(name)).unwrap().len() > 100, "{name}");
     }
     let said = place.run(&["sweep", "export", "trials.xlsx"]);
-    assert!(said.stderr.contains(".csv, .json or .parquet"), "{said:#?}");
+    assert!(said.code == Some(2) && said.stderr.contains(".csv, .json or .parquet"), "{said:#?}");
 
     // Once more: nothing is left to do. With more trials, the same study goes on.
     let said = place.run(&RUN);

@@ -18,6 +18,18 @@ pub enum ExportFormat {
     Parquet,
 }
 
+impl ExportFormat {
+    /// The format that the name of a file asks for, by its ending.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "csv" => Some(ExportFormat::Csv),
+            "json" => Some(ExportFormat::Json),
+            "parquet" => Some(ExportFormat::Parquet),
+            _ => None,
+        }
+    }
+}
+
 /// Writes the trials of a study to a file.
 ///
 /// # Errors

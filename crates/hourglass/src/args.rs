@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hourglass_sweep::ExportFormat;
 
 /// Do autoencoder features help my downstream model, by how much, and if not, why not?
 #[derive(Debug, Parser)]
@@ -46,6 +47,14 @@ fn parse_threads(text: &str) -> Result<usize, String> {
 
 fn parse_jobs(text: &str) -> Result<usize, String> {
     parse_threads(text)
+}
+
+fn parse_export(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match ExportFormat::of(&path) {
+        Some(_) => Ok(path),
+        None => Err("must end in .csv, .json or .parquet".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -496,7 +505,7 @@ pub enum SweepCommand {
     /// Write all trials to a file: .csv, .json or .parquet
     Export {
         /// The file
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = parse_export)]
         path: PathBuf,
         #[command(flatten)]
         study: StudyOption,

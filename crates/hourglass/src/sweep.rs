@@ -101,12 +101,7 @@ pub fn run(
             Ok(())
         }
         SweepCommand::Export { path, study } => {
-            let format = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("csv") => ExportFormat::Csv,
-                Some("json") => ExportFormat::Json,
-                Some("parquet") => ExportFormat::Parquet,
-                _ => bail!("`{}` has to end in .csv, .json or .parquet", path.display()),
-            };
+            let format = ExportFormat::of(path).expect("the arguments were checked");
             let report = hourglass_sweep::summary(&join(study, global)?)?;
             Ok(hourglass_sweep::export(&report, format, path)?)
         }
