@@ -5,6 +5,8 @@
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::scratch::with_scratch;
+use crate::simd::wide;
 use crate::storage::{slice_of, with_slice};
 use crate::{Error, Result, Window};
 
@@ -121,21 +123,36 @@ fn places_of_largest(
         let end = (start + window.kernel[axis] - window.padding[axis]).min(size);
         start.saturating_sub(window.padding[axis])..end
     };
-    let positions = (0..small[0]).flat_map(|y| (0..small[1]).map(move |x| (y, x)));
-    for ((y, x), place) in positions.zip(places) {
-        let columns = under(1, x, width);
-        let (mut largest, mut at) = (f32::NEG_INFINITY, usize::MAX);
-        for row in under(0, y, height) {
-            let places = row * width + columns.start..row * width + columns.end;
-            for (i, &value) in places.clone().zip(&map[places]) {
-                // A NaN wins, so that it is seen downstream.
-                if value > largest || at == usize::MAX || value.is_nan() {
-                    (largest, at) = (value, i);
-                }
+    with_scratch([width], |[of_columns]| {
+        for (y, places) in places.chunks_mut(small[1]).enumerate() {
+            // Down the columns first, a row of pixels at a time.
+            let rows = under(0, y, height);
+            of_columns.copy_from_slice(&map[rows.start * width..][..width]);
+            for row in rows.clone().skip(1) {
+                wide(|| {
+                    let values = &map[row * width..][..width];
+                    of_columns.iter_mut().zip(values).for_each(|(l, &v)| *l = larger(*l, v));
+                });
+            }
+            for (x, place) in places.iter_mut().enumerate() {
+                let columns = under(1, x, width);
+                let largest = of_columns[columns.clone()].iter().copied().reduce(larger);
+                let is_largest = |at: &usize| {
+                    largest.is_some_and(|l| map[*at] == l || (l.is_nan() && map[*at].is_nan()))
+                };
+                let mut pixels = rows
+                    .clone()
+                    .flat_map(|row| columns.clone().map(move |column| row * width + column));
+                *place = pixels.find(is_largest).expect("the window lies on the map") as u32;
             }
         }
-        *place = at as u32;
-    }
+    });
+}
+
+/// A NaN wins, so that it is seen downstream.
+#[inline(always)]
+fn larger(largest: f32, value: f32) -> f32 {
+    if value > largest || value.is_nan() { value } else { largest }
 }
 
 /// Where each value of a block of `n_targets` comes from in its block of `n_sources`: one table for
