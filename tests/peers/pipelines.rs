@@ -106,7 +106,8 @@ pub fn streamed(place: Place) -> Result<Round> {
             runs_dir: place.folder.join("streamed"),
             force: true,
         };
-        let outcome = stream(&pipeline, &options, &Aloud, &Interrupt::new())?;
+        let outcomes = stream(&pipeline, &options, &Aloud, &Interrupt::new())?;
+        let outcome = outcomes.first().context("a stream without folds has one outcome")?;
         std::fs::remove_dir_all(&outcome.folder)?;
         let peak = peak_rss_bytes().context("this system doesn't tell peak memory")?;
         Ok(Measured { value: peak as f64 / f64::from(1 << 20), loss: outcome.validation_loss })

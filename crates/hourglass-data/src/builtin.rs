@@ -1,6 +1,11 @@
-//! The data sets that come with the program: smartcore carries them. Only its numbers are used: its
-//! digits bear the names of the iris data.
+//! The data sets that come with the program: smartcore's, and of linfa's those that smartcore lacks.
+//! Of smartcore only the numbers are used: its digits bear the names of the iris data. linfa's lie
+//! in `data/`, as linfa-datasets 0.8.1 has them, since the crate brings linfa, a second ndarray and
+//! features of serde with it that half of all dependencies are compiled anew for.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use hourglass_core::{Matrix, SampleShape, Targets};
 use smartcore::dataset::{boston, breast_cancer, diabetes, digits, iris};
 
@@ -36,6 +41,17 @@ pub(crate) fn load(dataset: Builtin) -> (Table, Provenance) {
             let data = boston::load_dataset();
             (without_column(&data.data, data.num_features, BOSTON_B), Targets::Values(data.target))
         }
+        Builtin::WineQuality => {
+            let rows = rows(include_bytes!("../data/winequality-red.csv.gz"));
+            let numbers = rows.iter().flat_map(|row| &row[..11]).copied().collect();
+            (numbers, Targets::Values(rows.iter().map(|row| row[11]).collect()))
+        }
+        Builtin::Linnerud => {
+            let exercises = rows(include_bytes!("../data/linnerud_exercise.csv.gz"));
+            let measures = rows(include_bytes!("../data/linnerud_physiological.csv.gz"));
+            let weights = measures.iter().map(|row| row[0]).collect();
+            (exercises.concat(), Targets::Values(weights))
+        }
     };
     let n_features = facts.shape.n_features();
     let features = Matrix::from_shape_vec((targets.len(), n_features), numbers)
@@ -60,6 +76,17 @@ pub(crate) fn load(dataset: Builtin) -> (Table, Provenance) {
     (table, provenance)
 }
 
+/// The numbers of a packed table, without its head.
+fn rows(packed: &[u8]) -> Vec<Vec<f32>> {
+    let mut text = String::new();
+    GzDecoder::new(packed)
+        .read_to_string(&mut text)
+        .expect("a table that comes with the program is tested");
+    let number =
+        |field: &str| field.trim().parse().expect("a table that comes with the program is tested");
+    text.lines().skip(1).map(|line| line.split(',').map(number).collect()).collect()
+}
+
 /// Position of the Boston column `B`, a transform of the share of Black inhabitants: it is left
 /// out, as scikit-learn left the whole data set out, and the measures that remain are 12.
 const BOSTON_B: usize = 11;
@@ -80,7 +107,7 @@ fn as_fisher_printed(mut numbers: Vec<f32>) -> Vec<f32> {
     numbers
 }
 
-/// What smartcore doesn't say, or says wrongly.
+/// What the carriers don't say, or say wrongly.
 struct Facts {
     name: &'static str,
     title: &'static str,
@@ -149,6 +176,38 @@ impl Builtin {
                            clean air, 1978, doi:10.1016/0095-0696(78)90006-2",
                 licence: None,
             },
+            Builtin::WineQuality => Facts {
+                name: "wine_quality",
+                title: "1,599 red wines with 11 measures and a mark",
+                shape: SampleShape::Vector { len: 11 },
+                columns: &[
+                    "fixed_acidity",
+                    "volatile_acidity",
+                    "citric_acid",
+                    "residual_sugar",
+                    "chlorides",
+                    "free_sulfur_dioxide",
+                    "total_sulfur_dioxide",
+                    "density",
+                    "ph",
+                    "sulphates",
+                    "alcohol",
+                ],
+                classes: &[],
+                citation: "P. Cortez, A. Cerdeira, F. Almeida, T. Matos, J. Reis: Modeling wine \
+                           preferences by data mining from physicochemical properties, 2009, \
+                           doi:10.1016/j.dss.2009.05.016",
+                licence: UCI,
+            },
+            Builtin::Linnerud => Facts {
+                name: "linnerud",
+                title: "20 men with 3 exercises and their weight",
+                shape: SampleShape::Vector { len: 3 },
+                columns: &["chins", "situps", "jumps"],
+                classes: &[],
+                citation: "M. Tenenhaus: La régression PLS, théorie et pratique, 1998, page 15",
+                licence: None,
+            },
         }
     }
 }
@@ -210,6 +269,33 @@ mod tests {
         assert_eq!(table.features.to_matrix().row(0).to_vec(), first);
         let Targets::Values(values) = &table.targets else { unreachable!() };
         assert_eq!((values.len(), values[0]), (506, 24.0));
+    }
+
+    #[test]
+    fn linfas_sets_are_those_of_their_sources() {
+        // x, y = d[:, :11], d[:, 11] of UCI's winequality-red.csv, and
+        // x, y = load_linnerud().data, load_linnerud().target[:, 0]
+        // x = x.astype("f4").astype("f8"); w = (np.arange(x.size) % 97 + 1).reshape(x.shape)
+        // x.sum(), (x * w).sum(), (y * (np.arange(len(y)) % 97 + 1)).sum()
+        let weight = |i: usize| (i % 97 + 1) as f64;
+        for (dataset, shape, sums, ordered) in [
+            (Builtin::WineQuality, (1599, 11), [143_072.781_894, 7_131_455.148_86], 435_141.0),
+            (Builtin::Linnerud, (20, 3), [4_506.0, 143_306.0], 36_750.0),
+        ] {
+            let (table, _) = load(dataset);
+            let matrix = table.features.to_matrix();
+            assert_eq!((matrix.dim(), table.feature_names.len()), (shape, shape.1));
+            let values = || matrix.iter().map(|&value| f64::from(value)).enumerate();
+            let found =
+                [values().map(|(_, x)| x).sum(), values().map(|(i, x)| x * weight(i)).sum()];
+            for (found, expected) in found.into_iter().zip(sums) {
+                let found: f64 = found;
+                assert!((found / expected - 1.0).abs() < 1e-9, "{dataset:?}: {found}");
+            }
+            let Targets::Values(values) = &table.targets else { unreachable!() };
+            let values = values.iter().enumerate();
+            assert_eq!(values.map(|(i, &y)| f64::from(y) * weight(i)).sum::<f64>(), ordered);
+        }
     }
 
     #[test]

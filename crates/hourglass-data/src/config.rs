@@ -284,6 +284,10 @@ pub enum Builtin {
     /// 506 districts of Boston with 12 measures; the median value of their homes is to be
     /// predicted.
     Boston,
+    /// 1,599 red wines with 11 measures; a mark from 3 to 8 is to be predicted.
+    WineQuality,
+    /// 20 men of a fitness club with what they do in 3 exercises; their weight is to be predicted.
+    Linnerud,
 }
 
 impl Builtin {
@@ -291,7 +295,7 @@ impl Builtin {
     pub fn task(self) -> Task {
         match self {
             Builtin::Digits | Builtin::Iris | Builtin::BreastCancer => Task::Classification,
-            Builtin::Diabetes | Builtin::Boston => Task::Regression,
+            _ => Task::Regression,
         }
     }
 }

@@ -6,52 +6,39 @@
 //! training rows. Everything else (quantiles, powers, clipping and what is fitted behind it, levels
 //! and their shares, nearest rows) is learnt from a sample of the training rows, drawn from the
 //! seed: 100,000 of them, or fewer where the table is wide. A level that no sampled row has counts
-//! as unseen.
+//! as unseen. The times at which a split by time cuts come from such a sample of all rows, in a pass
+//! before.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
-use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use hourglass_core::{Matrix, Part, Seed, Targets};
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
 
 use crate::column::Column;
 use crate::config::{CsvSource, DataConfig, TableFile};
-use crate::content::is_gzip;
-use crate::csv::{self, Csv, Layout, Position};
-use crate::error::{Error, nearest};
-use crate::frame::{Classes, Kinds, Labels, Reading, Roles, Source, Typed};
-use crate::parquet::{open, refused};
+use crate::error::Error;
+use crate::frame::{Classes, Kinds, Reading, Roles, Typed};
+use crate::parquet::open;
 use crate::preprocess::{ExactMoments, Missing, PreprocessConfig, Preprocessor};
-use crate::split::{SplitBy, SplitConfig};
+use crate::split::SplitConfig;
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 65_536;
+mod parts;
+mod read;
+mod sample;
 
-/// Bytes of decoded Parquet columns that are held at a time.
-const MOST_BYTES: usize = 256 << 20;
-
-/// Bytes of text that are read at a time.
-const BLOCK_BYTES: usize = 16 << 20;
+use parts::{NO_PART, Parts};
+use read::Reader;
+use sample::Sample;
 
 /// The parts of single rows, in the order in which they are counted.
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
-
-/// Training rows that are sampled, and the values that the sample may hold.
-const SAMPLE_ROWS: usize = 100_000;
-const SAMPLE_VALUES: usize = 16 << 20;
 
 /// A table that is read in batches.
 #[derive(Clone, Debug)]
 pub struct Stream {
     source: TableOnDisk,
     reading: Reading,
-    split: SplitConfig,
     seed: Seed,
-    /// What decides the part of a row, made once for all of them.
-    parts: u64,
+    parts: Parts,
 }
 
 #[derive(Clone, Debug)]
@@ -84,8 +71,10 @@ pub struct Batch {
 
 impl Stream {
     /// Opens the table of a `[data]` section. Rows are put into parts at random, each on its own,
-    /// or all rows with the same value of a column together where the split is by group. Which part
-    /// a group falls to follows from its value alone, so that nothing about it has to be kept.
+    /// or all rows with the same value of a column together where the split is by group, or by their
+    /// times. Which part a group falls to follows from its value alone, so that nothing about it has
+    /// to be kept; and so folds are as large as chance has it. Of several folds the first is tested
+    /// on: see [`Stream::with_fold`].
     ///
     /// # Errors
     /// [`Error::Config`] for a source or a split that can't be streamed, [`Error::Io`].
@@ -98,8 +87,7 @@ impl Stream {
         config.check()?;
         split.check(config.publishes_test())?;
         let refuse = |key: &str, problem: &str| {
-            let hint = "streams read one CSV or Parquet file and split it at random or by group; \
-                        load the table whole for the rest";
+            let hint = "streams read one CSV or Parquet file; load the table whole for the rest";
             Err(Error::config(key, problem, hint))
         };
         let source = match config {
@@ -121,21 +109,31 @@ impl Stream {
         if config.publishes_test() {
             return refuse("data", "names test rows of their own, which can't be streamed");
         }
-        if split.folds.is_some() || matches!(split.by, SplitBy::Time { .. }) {
-            return refuse("split", "asks for folds or times, which can't be streamed");
-        }
         open(source.path())?;
-        let (reading, split) = (Reading::of(config), split.clone());
-        let seed = seed.child("stream");
-        Ok(Stream { source, reading, split, seed, parts: seed.child("parts").value() })
+        let (reading, seed) = (Reading::of(config), seed.child("stream"));
+        Ok(Stream { source, reading, seed, parts: Parts::new(split, seed) })
     }
 
-    /// Learns the preprocessing from the training rows, in one pass.
+    /// The same table, tested on another of its folds.
+    ///
+    /// # Panics
+    /// If the split has no such fold.
+    #[must_use]
+    pub fn with_fold(mut self, fold: usize) -> Self {
+        self.parts.set_fold(fold);
+        self
+    }
+
+    /// Learns the preprocessing from the training rows, in one pass; in a second one where the split
+    /// is by time.
     ///
     /// # Errors
     /// As [`prepare`](crate::prepare).
-    pub fn fit(self, config: &PreprocessConfig) -> Result<FittedStream, Error> {
+    pub fn fit(mut self, config: &PreprocessConfig) -> Result<FittedStream, Error> {
         config.check()?;
+        let mut parts = self.parts.clone();
+        parts.learn(self.reader()?, &self.roles())?;
+        self.parts = parts;
         let mut pass = Pass {
             kinds: None,
             features: Vec::new(),
@@ -178,66 +176,7 @@ impl Stream {
     }
 
     fn reader(&self) -> Result<Reader<'_>, Error> {
-        let frames = match &self.source {
-            TableOnDisk::Csv(csv) => Frames::Csv(Box::new(CsvBlocks::new(csv)?)),
-            TableOnDisk::Parquet(file) => Frames::Parquet(ParquetSlices::new(file)?),
-        };
-        Ok(Reader { frames, path: self.source.path(), waiting: VecDeque::new(), before: 0 })
-    }
-
-    /// Names of the columns that are features; the one that says which rows belong together isn't.
-    fn features(&self, typed: &Typed<'_>) -> Result<Vec<String>, Error> {
-        let mut names = typed.features(&self.roles())?;
-        let Some((group, field)) = self.split.column() else { return Ok(names) };
-        let Some(at) = names.iter().position(|name| name == group) else {
-            let hint = nearest(group, names.iter().map(String::as_str));
-            return Err(Error::config(field, format!("names no feature column `{group}`"), hint));
-        };
-        names.remove(at);
-        if names.is_empty() {
-            let what = "the table without the column that `split.by` names".to_owned();
-            let hint = "is it the right file?";
-            return Err(Error::Empty { what, missing: "feature column", hint });
-        }
-        Ok(names)
-    }
-
-    /// The part of each row of a batch: by its group, or by its number in the file.
-    fn parts(&self, typed: &Typed<'_>, first_row: usize) -> Result<Vec<usize>, Error> {
-        let n_rows = typed.n_rows();
-        let Some((group, field)) = self.split.column() else {
-            return Ok((first_row..first_row + n_rows).map(|row| self.part(row as u64)).collect());
-        };
-        let at = typed.names.iter().position(|name| name == group);
-        let column = &typed.columns[at.expect("the first batch had it, and names stay the same")];
-        if let Some(row) = (0..n_rows).find(|&row| column.is_missing(row)) {
-            let row = first_row + row + 1;
-            let problem = format!("names `{group}`, which is missing in row {row}");
-            let hint = "complete the row, or leave it out by `data.filter`";
-            return Err(Error::config(field, problem, hint));
-        }
-        Ok(match column {
-            // Codes depend on the batch, texts don't.
-            Column::Levels(levels) => {
-                let number = |name: &String| Seed::new(self.parts).child(name).value();
-                let parts: Vec<usize> =
-                    levels.names.iter().map(|name| self.part(number(name))).collect();
-                levels.codes.iter().map(|&code| parts[code as usize]).collect()
-            }
-            column => (0..n_rows).map(|row| self.part(column.identity(row))).collect(),
-        })
-    }
-
-    /// The part that a number falls to: that of a row in the file, or that of a group.
-    fn part(&self, number: u64) -> usize {
-        let draw = mix(self.parts, number) as f64 / u64::MAX as f64;
-        let test = f64::from(self.split.test.unwrap_or(crate::split::DEFAULT_TEST));
-        let validation = (1.0 - test) * f64::from(self.split.validation);
-        match draw {
-            draw if draw < test => 2,
-            draw if draw < test + validation => 1,
-            _ => 0,
-        }
+        Reader::new(&self.source)
     }
 }
 
@@ -286,7 +225,7 @@ impl Pass {
     ) -> Result<usize, Error> {
         let roles = stream.roles();
         if self.kinds.is_none() {
-            let features = stream.features(typed)?;
+            let features = stream.parts.features(typed, &roles)?;
             let at = |name: &String| typed.names.iter().position(|known| known == name);
             self.features = features.iter().filter_map(at).collect();
             self.moments = vec![ExactMoments::default(); self.features.len()];
@@ -297,9 +236,9 @@ impl Pass {
         let names: Vec<&str> = self.features.iter().map(|&at| typed.names[at].as_str()).collect();
         let gaps = gaps(&columns, &names, config.missing, first_row)?;
         let n_rows = gaps.len();
-        let parts = stream.parts(typed, first_row)?;
+        let parts = stream.parts.of_rows(typed, first_row)?;
         let mut train = Vec::with_capacity(n_rows);
-        for row in (0..n_rows).filter(|&row| !gaps[row]) {
+        for row in (0..n_rows).filter(|&row| !gaps[row] && parts[row] != NO_PART) {
             let part = parts[row];
             self.n_rows[part] += 1;
             if part == 0 {
@@ -380,95 +319,6 @@ fn gaps(
     }
 }
 
-/// Training rows drawn evenly: those whose random number is among the smallest. It doesn't depend
-/// on how the rows are cut into batches.
-#[derive(Default)]
-struct Sample {
-    columns: Vec<Column>,
-    labels: Vec<Label>,
-    keys: Vec<u64>,
-    /// Rows of a larger key are no longer taken.
-    largest: Option<u64>,
-}
-
-#[derive(Clone)]
-enum Label {
-    Class(String),
-    Value(f32),
-}
-
-impl Sample {
-    fn most(&self) -> usize {
-        SAMPLE_ROWS.min(SAMPLE_VALUES / self.columns.len().max(1)).max(1)
-    }
-
-    fn add(
-        &mut self,
-        columns: &[&Column],
-        labels: &Labels,
-        train: &[usize],
-        first_row: usize,
-        seed: u64,
-    ) -> Result<(), Error> {
-        let key = |row: usize| mix(seed, (first_row + row) as u64);
-        let taken: Vec<usize> = train
-            .iter()
-            .copied()
-            .filter(|&row| self.largest.is_none_or(|largest| key(row) <= largest))
-            .collect();
-        self.keys.extend(taken.iter().map(|&row| key(row)));
-        self.labels.extend(taken.iter().map(|&row| match labels {
-            Labels::Values(values) => Label::Value(values[row]),
-            labels => Label::Class(labels.class(row)),
-        }));
-        let picked = columns.iter().map(|column| column.select(&taken));
-        if self.columns.is_empty() {
-            self.columns = picked.collect();
-        } else {
-            for (own, more) in self.columns.iter_mut().zip(picked) {
-                own.append(&more)?;
-            }
-        }
-        if self.keys.len() > 2 * self.most() {
-            self.prune();
-        }
-        Ok(())
-    }
-
-    /// Keeps the rows with the smallest keys, in the order of the file.
-    fn prune(&mut self) {
-        let most = self.most();
-        if self.keys.len() <= most {
-            return;
-        }
-        let mut keys = self.keys.clone();
-        let (_, largest, _) = keys.select_nth_unstable(most - 1);
-        let largest = *largest;
-        let kept: Vec<usize> =
-            (0..self.keys.len()).filter(|&at| self.keys[at] <= largest).collect();
-        self.columns = self.columns.iter().map(|column| column.select(&kept)).collect();
-        self.labels = kept.iter().map(|&at| self.labels[at].clone()).collect();
-        self.keys = kept.iter().map(|&at| self.keys[at]).collect();
-        self.largest = Some(largest);
-    }
-
-    fn targets(&self, classes: &[String]) -> Targets {
-        let known: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        let ids = self.labels.iter().filter_map(|label| match label {
-            Label::Class(name) => Some(known[name.as_str()]),
-            Label::Value(_) => None,
-        });
-        let values = self.labels.iter().filter_map(|label| match label {
-            Label::Value(value) => Some(*value),
-            Label::Class(_) => None,
-        });
-        match classes.is_empty() {
-            true => Targets::Values(values.collect()),
-            false => Targets::Classes { ids: ids.collect(), names: classes.to_vec() },
-        }
-    }
-}
-
 impl FittedStream {
     /// What was fitted.
     pub fn preprocessor(&self) -> &Preprocessor {
@@ -502,7 +352,7 @@ fn belongs(of: usize, part: Part) -> bool {
         Part::Validation => of == 1,
         Part::TrainValidation => of < 2,
         Part::Test => of == 2,
-        Part::All => true,
+        Part::All => of != NO_PART,
     }
 }
 
@@ -525,7 +375,7 @@ impl Batches<'_> {
             let n_rows = typed.n_rows();
             let rows: Vec<usize> = match missing {
                 Missing::DropRows => {
-                    let names = stream.features(&typed)?;
+                    let names = stream.parts.features(&typed, &roles)?;
                     let at = |name: &String| typed.names.iter().position(|known| known == name);
                     let columns: Vec<&Column> =
                         names.iter().filter_map(at).map(|at| &typed.columns[at]).collect();
@@ -536,7 +386,7 @@ impl Batches<'_> {
             };
             let first_row = self.first_row;
             self.first_row += n_rows;
-            let parts = stream.parts(&typed, first_row)?;
+            let parts = stream.parts.of_rows(&typed, first_row)?;
             let rows: Vec<usize> =
                 rows.into_iter().filter(|&row| belongs(parts[row], self.part)).collect();
             if rows.is_empty() {
@@ -563,156 +413,13 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// Frames of at most [`BATCH_ROWS`] rows, in the order of the file.
-struct Reader<'a> {
-    frames: Frames<'a>,
-    path: &'a Path,
-    waiting: VecDeque<(DataFrame, Option<Vec<usize>>)>,
-    /// Rows that were given out.
-    before: usize,
-}
-
-enum Frames<'a> {
-    Parquet(ParquetSlices<'a>),
-    Csv(Box<CsvBlocks<'a>>),
-}
-
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Option<Source<'a>>, Error> {
-        while self.waiting.is_empty() {
-            let next = match &mut self.frames {
-                Frames::Parquet(slices) => slices.next()?.map(|frame| (frame, None)),
-                Frames::Csv(blocks) => blocks.next()?.map(|csv| (csv.frame, Some(csv.lines))),
-            };
-            let Some((frame, lines)) = next else { return Ok(None) };
-            for start in (0..frame.height()).step_by(BATCH_ROWS) {
-                let end = frame.height().min(start + BATCH_ROWS);
-                let lines = lines.as_ref().map(|lines| lines[start..end].to_vec());
-                self.waiting.push_back((frame.slice(start as i64, end - start), lines));
-            }
-        }
-        let Some((frame, lines)) = self.waiting.pop_front() else { return Ok(None) };
-        let before = self.before;
-        self.before += frame.height();
-        Ok(Some(Source { frame, path: self.path, lines, before }))
-    }
-}
-
-/// Pieces of a Parquet file: row groups, or slices of those that are too large.
-struct ParquetSlices<'a> {
-    path: &'a Path,
-    plan: VecDeque<(usize, usize)>,
-}
-
-impl<'a> ParquetSlices<'a> {
-    fn new(file: &'a TableFile) -> Result<Self, Error> {
-        let path = file.path.as_path();
-        let mut reader = ParquetReader::new(open(path)?);
-        let metadata = reader.get_metadata().map_err(|source| refused(path, "Parquet", source))?;
-        let n_columns = metadata.schema().columns().len().max(1);
-        let most_rows = (MOST_BYTES / (8 * n_columns)).max(1);
-        let mut plan = VecDeque::new();
-        let mut offset = 0;
-        for group in &metadata.row_groups {
-            let end = offset + group.num_rows();
-            while offset < end {
-                let n_rows = most_rows.min(end - offset);
-                plan.push_back((offset, n_rows));
-                offset += n_rows;
-            }
-        }
-        Ok(ParquetSlices { path, plan })
-    }
-
-    fn next(&mut self) -> Result<Option<DataFrame>, Error> {
-        let Some(slice) = self.plan.pop_front() else { return Ok(None) };
-        let reader = ParquetReader::new(open(self.path)?).with_slice(Some(slice));
-        let frame = reader.finish().map_err(|source| refused(self.path, "Parquet", source))?;
-        Ok(Some(frame))
-    }
-}
-
-/// Blocks of a CSV file, each of whole records.
-struct CsvBlocks<'a> {
-    source: &'a CsvSource,
-    file: Box<dyn Read + 'a>,
-    /// What was read and not yet cut into records.
-    text: Vec<u8>,
-    position: Position,
-    names: Option<Vec<String>>,
-    done: bool,
-}
-
-impl<'a> CsvBlocks<'a> {
-    fn new(source: &'a CsvSource) -> Result<Self, Error> {
-        let path = source.path.as_path();
-        let mut head = [0; 2];
-        let n_read = open(path)?.read(&mut head).map_err(Error::io("read", path))?;
-        let file = BufReader::with_capacity(1 << 20, open(path)?);
-        let file: Box<dyn Read> = match is_gzip(&head[..n_read]) {
-            true => Box::new(MultiGzDecoder::new(file)),
-            false => Box::new(file),
-        };
-        let position = Position::start(source);
-        Ok(CsvBlocks { source, file, text: Vec::new(), position, names: None, done: false })
-    }
-
-    fn next(&mut self) -> Result<Option<Csv>, Error> {
-        let path = self.source.path.as_path();
-        let layout = Layout::new(self.source);
-        while !self.done {
-            let before = self.text.len();
-            let mut block = self.file.by_ref().take(BLOCK_BYTES as u64);
-            block.read_to_end(&mut self.text).map_err(Error::io("read", path))?;
-            self.done = self.text.len() == before;
-            let bom = "\u{feff}".as_bytes();
-            if before == 0 && self.names.is_none() && self.text.starts_with(bom) {
-                self.text.drain(..bom.len());
-            }
-            let last_line =
-                self.text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-            let cut = if self.done { self.text.len() } else { last_line };
-            let whole = &self.text[..cut];
-            csv::check_text(whole, path).map_err(|error| shift(error, self.position.line - 1))?;
-            let even = layout.even(whole);
-            // Evened text has other places than the text that is kept; it ends with its lines.
-            let is_last = self.done || matches!(even, Cow::Owned(_));
-            let (mut records, end) = layout.scan(&even, path, &mut self.position, is_last)?;
-            let used = if is_last { cut } else { end };
-            if self.names.is_none() && !records.is_empty() {
-                self.names = Some(layout.names(&even, &mut records, path)?);
-            }
-            let csv = match &self.names {
-                Some(names) if !records.is_empty() => {
-                    Some(layout.frame(&even, &records, names, path)?)
-                }
-                _ => None,
-            };
-            drop(even);
-            self.text.drain(..used);
-            if csv.is_some() {
-                return Ok(csv);
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// An error in a block, with the line in the file.
-fn shift(error: Error, by: usize) -> Error {
-    match error {
-        Error::Csv { path, line, problem, hint } => {
-            Error::Csv { path, line: line + by, problem, hint }
-        }
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use polars::prelude::{Column as PolarsColumn, ParquetWriter};
+    use polars::prelude::{Column as PolarsColumn, DataFrame, ParquetWriter};
 
+    use super::read::BATCH_ROWS;
     use super::*;
+    use crate::split::SplitBy;
     use crate::{Loaded, Locations};
 
     const N_ROWS: usize = 5000;
@@ -777,7 +484,8 @@ mod tests {
         let locations = Locations::usual(None, true);
         let resolved = crate::locate(&data, dir.path(), &locations).unwrap();
         let Loaded { train, .. } = resolved.load(Seed::new(1), &Default::default()).unwrap();
-        let rows: Vec<usize> = (0..N_ROWS).filter(|&row| stream.part(row as u64) == 0).collect();
+        let rows: Vec<usize> =
+            (0..N_ROWS).filter(|&row| stream.parts.drawn(row as u64) == 0).collect();
         assert_eq!(fitted.n_rows(Part::Train), rows.len());
         let columns: Vec<Column> =
             train.features.to_columns().iter().map(|column| column.select(&rows)).collect();
@@ -831,28 +539,6 @@ mod tests {
     }
 
     #[test]
-    fn means_are_of_all_rows_and_the_sample_is_even() {
-        let mut sample = Sample::default();
-        let mut moments = [ExactMoments::default()];
-        let n_rows = 3 * SAMPLE_ROWS;
-        let labels = Labels::Values(vec![0.0; BATCH_ROWS]);
-        for first in (0..n_rows).step_by(BATCH_ROWS) {
-            let n = BATCH_ROWS.min(n_rows - first);
-            let column = Column::Numbers((first..first + n).map(|i| i as f64).collect());
-            let rows: Vec<usize> = (0..n).collect();
-            ExactMoments::add_all(&mut moments, &[&column], &rows);
-            sample.add(&[&column], &labels, &rows, first, 9).unwrap();
-        }
-        sample.prune();
-        assert_eq!(sample.keys.len(), SAMPLE_ROWS);
-        let Column::Numbers(values) = &sample.columns[0] else { unreachable!() };
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        assert!((mean / (n_rows as f64 / 2.0) - 1.0).abs() < 0.01, "{mean}");
-        assert!(values.is_sorted());
-        assert!((moments[0].mean - (n_rows - 1) as f64 / 2.0).abs() < 1e-6);
-    }
-
-    #[test]
     fn groups_stay_together_whatever_the_batches() {
         let dir = tempfile::tempdir().unwrap();
         let config = preprocess("numeric = 'none'");
@@ -890,6 +576,94 @@ mod tests {
         assert!(said.contains("names no feature column `g`"), "{said}");
         let said = open("g,y\n1,0\n2,1\n");
         assert!(said.contains("without the column that `split.by` names"), "{said}");
+    }
+
+    /// A stream of rows `x` and `t`, more than a batch holds.
+    fn numbered(dir: &Path, split: &str, of_row: impl Fn(usize) -> (usize, String)) -> Stream {
+        let row = |row| {
+            let (x, t) = of_row(row);
+            format!("{x},{t},{}\n", row % 2)
+        };
+        let text: String = (0..BATCH_ROWS + 20_000).map(row).collect();
+        std::fs::write(dir.join("a.csv"), format!("x,t,y\n{text}")).unwrap();
+        let data: DataConfig = toml::from_str("[csv]\npath = 'a.csv'\ntarget = 'y'").unwrap();
+        Stream::open(&data, dir, &toml::from_str(split).unwrap(), Seed::new(3)).unwrap()
+    }
+
+    /// The values `x` of each part, sorted.
+    fn of_parts(stream: Stream) -> [Vec<f32>; 3] {
+        let fitted = stream.fit(&preprocess("numeric = 'none'")).unwrap();
+        [Part::Train, Part::Validation, Part::Test].map(|part| {
+            let width = fitted.preprocessor().output_names().len();
+            let mut values: Vec<f32> = gather(&fitted, part).0.into_iter().step_by(width).collect();
+            values.sort_by(f32::total_cmp);
+            assert_eq!(values.len(), fitted.n_rows(part));
+            values
+        })
+    }
+
+    #[test]
+    fn later_rows_are_tested_on_whatever_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        // 1,000 days in no order; `x` is the number of the day.
+        let day = |row: usize| row * 7919 % 1000;
+        let dates = |row| {
+            let day = day(row);
+            (day, format!("20{:02}-{:02}-{:02}", day / 336, 1 + day / 28 % 12, 1 + day % 28))
+        };
+        let split = "by = { time = { column = 't' } }\ntest = 0.3\nvalidation = 0.2";
+        let parts = of_parts(numbered(dir.path(), split, dates));
+        let n_rows = parts.iter().map(Vec::len).sum::<usize>();
+        assert_eq!(n_rows, BATCH_ROWS + 20_000);
+        for (part, share) in parts.iter().zip([0.56, 0.14, 0.3]) {
+            assert!((part.len() as f64 / n_rows as f64 - share).abs() < 0.005, "{share}");
+        }
+        for pair in parts.windows(2) {
+            assert!(pair[0].last() < pair[1].first(), "days stay whole and in order");
+        }
+        // Spans of 250 days; what is later than the fold that is tested on is left out.
+        let split = "by = { time = { column = 't' } }\nfolds = 3\nvalidation = 0.2";
+        let numbers = |row| (day(row), day(row).to_string());
+        for fold in 0..3 {
+            let parts = of_parts(numbered(dir.path(), split, numbers).with_fold(fold));
+            let ends = parts.map(|part| [part[0], part[part.len() - 1]]);
+            let day = 250.0 * (fold + 1) as f32;
+            for ([first, last], expected) in
+                ends.iter().zip([[0.0, 0.8 * day], [0.8 * day, day], [day, day + 250.0]])
+            {
+                assert!((first - expected[0]).abs() < 8.0, "{ends:?}");
+                assert!((last + 1.0 - expected[1]).abs() < 8.0, "{ends:?}");
+            }
+        }
+        let stream = numbered(dir.path(), split, |row| (row, format!("t{}", row % 7)));
+        let said = stream.fit(&preprocess("")).unwrap_err().to_string();
+        assert!(said.contains("names `t`, which is"), "{said}");
+        let stream = numbered(dir.path(), split, |row| {
+            (row, if row == 9 { String::new() } else { "1".to_owned() })
+        });
+        let said = stream.fit(&preprocess("")).unwrap_err().to_string();
+        assert!(said.contains("names `t`, which is missing in row 10"), "{said}");
+    }
+
+    #[test]
+    fn every_row_is_tested_on_in_one_fold() {
+        let dir = tempfile::tempdir().unwrap();
+        let n_rows = BATCH_ROWS + 20_000;
+        for split in ["folds = 4", "folds = 4\nby = { group = { column = 't' } }"] {
+            let mut tested = Vec::new();
+            for fold in 0..4 {
+                let stream = numbered(dir.path(), split, |row| (row, (row % 500).to_string()));
+                let parts = of_parts(stream.with_fold(fold));
+                let mut all = parts.concat();
+                all.sort_by(f32::total_cmp);
+                assert!(all.iter().enumerate().all(|(row, &x)| x == row as f32), "each row once");
+                let share = parts[1].len() as f64 / (n_rows - parts[2].len()) as f64;
+                assert!((share - 0.1).abs() < 0.05, "{split}, fold {fold}: {share}");
+                tested.extend(&parts[2]);
+            }
+            tested.sort_by(f32::total_cmp);
+            assert!(tested.iter().enumerate().all(|(row, &x)| x == row as f32), "{split}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! and no loss.
 
 use candle_core::Tensor;
-use hourglass_core::Seed;
+use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, BatchNorm, Buffer, Corruption, Dense, Dropout, Init, LayerNorm, Link, Parameter,
     Prelu, Select, WeightOrder,
@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::name_of;
+use crate::embedding::Embedding;
 use crate::{ColumnWeights, Context, Error, Result};
 
 /// What normalises a hidden layer, between its product and its activation.
@@ -66,6 +67,12 @@ macro_rules! body_config {
             /// alpha dropout where the activation is `selu`. Default: 0.
             #[serde(default, skip_serializing_if = "crate::body::is_zero")]
             pub dropout: f32,
+            /// Width of the vector that stands for a level of a category in front of the first
+            /// layer, 1 or more; categories with fewer levels have vectors as wide as they have
+            /// levels. Vectors are learnt with the autoencoder. Default: none, levels meet the first
+            /// layer as columns of 0 and 1.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub embedding_dim: Option<usize>,
             /// How much the kinds of columns of a mixed table count. Default: 1 each.
             #[serde(default, skip_serializing_if = "crate::ColumnWeights::is_default")]
             pub column_weights: crate::ColumnWeights,
@@ -86,6 +93,7 @@ macro_rules! body_config {
                     init: None,
                     normalisation: None,
                     dropout: 0.0,
+                    embedding_dim: None,
                     column_weights: crate::ColumnWeights::default(),
                     $($shared: $default,)*
                     $($own,)*
@@ -102,6 +110,7 @@ macro_rules! body_config {
                     init: self.init,
                     normalisation: self.normalisation,
                     dropout: self.dropout,
+                    embedding_dim: self.embedding_dim,
                     column_weights: self.column_weights,
                 }
             }
@@ -129,6 +138,8 @@ pub(crate) struct Body {
     pub normalisation: Option<Normalisation>,
     /// Share of the hidden units that are switched off in a step of training.
     pub dropout: f32,
+    /// Width of the vectors that stand for the levels of a category.
+    pub embedding_dim: Option<usize>,
     /// How much the kinds of columns of a mixed table count.
     pub column_weights: ColumnWeights,
 }
@@ -141,6 +152,9 @@ impl Body {
         }
         if self.latent_dim == 0 {
             return Err(Error::config("latent_dim", 0, "1 or more"));
+        }
+        if self.embedding_dim == Some(0) {
+            return Err(Error::config("embedding_dim", 0, "1 or more"));
         }
         if self.prelu && self.activation != Activation::Relu {
             let expected = "`relu`, or absent, where `prelu` is true";
@@ -160,12 +174,8 @@ impl Body {
 
     /// `784-1000-784`.
     pub fn describe(&self, n_features: usize) -> String {
-        widths(n_features, &self.hidden_dims, self.latent_dim)
-    }
-
-    /// Width of what the encoder's hidden layers make of the input.
-    pub fn last_hidden(&self, n_features: usize) -> usize {
-        *self.hidden_dims.last().unwrap_or(&n_features)
+        let widths = widths(n_features, &self.hidden_dims, self.latent_dim);
+        format!("{widths}{}", embedding_words(self.embedding_dim))
     }
 
     /// How the weights in front of an activation are drawn.
@@ -185,11 +195,16 @@ impl Body {
         Ok(Dense::new(name, shape, order, activation, self.init_for(activation), seed)?)
     }
 
-    /// The hidden layers from the input towards the latent: `encoder.0` and so on.
-    pub fn encoder(&self, n_features: usize, seed: Seed) -> Result<Stack> {
+    /// The hidden layers from the input towards the latent: `encoder.0` and so on, and what embeds
+    /// the input in front of them.
+    pub fn encoder(&self, shape: &SampleShape, seed: Seed) -> Result<Encoder> {
+        let embed = |dim| Embedding::new(shape, dim, seed);
+        let embedding = self.embedding_dim.map(embed).transpose()?;
+        let n_in = embedding.as_ref().map_or(shape.n_features(), Embedding::n_out);
         let widths: Vec<usize> =
-            std::iter::once(n_features).chain(self.hidden_dims.iter().copied()).collect();
-        self.stack("encoder", &widths, WeightOrder::OutIn, seed)
+            std::iter::once(n_in).chain(self.hidden_dims.iter().copied()).collect();
+        let stack = self.stack("encoder", &widths, WeightOrder::OutIn, seed)?;
+        Ok(Encoder { embedding, stack, n_out: *widths.last().unwrap_or(&n_in) })
     }
 
     /// The mirrored hidden layers from the latent towards the output: `decoder.0` and so on.
@@ -204,14 +219,14 @@ impl Body {
     /// a name behind it where there are several: `encoder.1.mean`.
     pub fn latent(
         &self,
-        n_features: usize,
+        encoder: &Encoder,
         activation: Activation,
         name: &str,
         seed: Seed,
     ) -> Result<Dense> {
         let dot = if name.is_empty() { "" } else { "." };
         let name = format!("encoder.{}{dot}{name}", self.hidden_dims.len());
-        let shape = (self.last_hidden(n_features), self.latent_dim);
+        let shape = (encoder.n_out(), self.latent_dim);
         self.dense(&name, shape, WeightOrder::OutIn, activation, seed)
     }
 
@@ -221,6 +236,53 @@ impl Body {
             self.dense(&format!("{name}.{i}"), shape, order, self.activation, seed)
         });
         Stack::of(name, layers.collect::<Result<_>>()?, self)
+    }
+}
+
+/// The hidden layers of an encoder, and what embeds the input in front of them. Whoever uses the
+/// layers embeds the input once, and gives them that.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoder {
+    embedding: Option<Embedding>,
+    stack: Stack,
+    n_out: usize,
+}
+
+impl Encoder {
+    /// What the layers see of an input: the same where nothing is embedded.
+    pub fn embed(&self, input: &Tensor) -> Result<Tensor> {
+        self.embedding.as_ref().map_or(Ok(input.clone()), |embedding| embedding.forward(input))
+    }
+
+    /// Whether the layers see the input itself.
+    pub fn sees_input(&self) -> bool {
+        self.embedding.is_none()
+    }
+
+    /// The layers.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The activations of the last layer for an input.
+    pub fn forward(&self, input: &Tensor, context: &Context) -> Result<Tensor> {
+        self.stack.forward(&self.embed(input)?, context)
+    }
+
+    /// Width of what the layers make of an input.
+    pub fn n_out(&self) -> usize {
+        self.n_out
+    }
+
+    /// Everything that is trained, in a fixed order.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let embedded = self.embedding.as_ref().map_or_else(Vec::new, Embedding::parameters);
+        [embedded, self.stack.parameters()].concat()
+    }
+
+    /// Everything that is kept but not trained, in a fixed order.
+    pub fn buffers(&self) -> Vec<Buffer> {
+        self.stack.buffers()
     }
 }
 
@@ -386,6 +448,11 @@ fn widths(n_features: usize, hidden_dims: &[usize], latent_dim: usize) -> String
     widths.push(n_features);
     let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
     widths.join("-")
+}
+
+/// How categories are embedded, with a comma in front; nothing where they aren't.
+pub(crate) fn embedding_words(dim: Option<usize>) -> String {
+    dim.map_or_else(String::new, |dim| format!(", levels as vectors of {dim}"))
 }
 
 /// What is done to the input, with a comma in front; nothing where nothing is done.

@@ -36,8 +36,52 @@ fn all() -> Vec<(ModelConfig, SampleShape)> {
         for config in ModelConfig::examples_for(&shape) {
             all.push((config, shape.clone()));
         }
+        if !shape.groups().is_empty() {
+            all.extend(embedded().into_iter().map(|config| (config, shape.clone())));
+        }
     }
     all
+}
+
+/// One example of each kind that can embed categories, with vectors of 2.
+fn embedded() -> Vec<ModelConfig> {
+    let mut embedded: Vec<ModelConfig> = Vec::new();
+    for example in ModelConfig::examples() {
+        let mut value = serde_json::to_value(&example).unwrap();
+        value[example.kind()]["embedding_dim"] = 2.into();
+        match serde_json::from_value::<ModelConfig>(value) {
+            Ok(config)
+                if config.check(&Loss::Mse).is_ok()
+                    && embedded.iter().all(|other| other.kind() != config.kind()) =>
+            {
+                embedded.push(config);
+            }
+            _ => {}
+        }
+    }
+    embedded
+}
+
+#[test]
+fn fully_connected_models_embed_categories() {
+    let kinds: Vec<_> = embedded().iter().map(ModelConfig::kind).collect();
+    let expected = [
+        "undercomplete",
+        "denoising",
+        "k_sparse",
+        "sparse",
+        "winner_take_all",
+        "deep_stack",
+        "masked_table",
+        "variational",
+        "wasserstein",
+        "rae_l2",
+        "vq_vae",
+    ];
+    assert_eq!(kinds, expected);
+    for config in embedded() {
+        assert!(config.describe(14).contains("levels as vectors of 2"), "{}", config.describe(14));
+    }
 }
 
 fn rows(n: usize, shape: &SampleShape) -> Tensor {

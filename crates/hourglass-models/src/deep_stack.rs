@@ -15,7 +15,9 @@ use hourglass_nn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Body, Stack, check_width, corruption_words, is_zero, parameters_of};
+use crate::body::{
+    Body, Encoder, check_width, corruption_words, embedding_words, is_zero, parameters_of,
+};
 use crate::config::{Architecture, linear};
 use crate::head::Head;
 use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Normalisation, Result};
@@ -47,6 +49,11 @@ pub struct DeepStack {
     /// dropout where the activation is `selu`. Default: 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f32,
+    /// Width of the vector that stands for a level of a category in front of the first layer, 1 or
+    /// more; categories with fewer levels have vectors as wide as they have levels. Vectors are
+    /// learnt with the autoencoder. Default: none, levels meet the first layer as columns of 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_dim: Option<usize>,
     /// How much the kinds of columns of a mixed table count. Default: 1 each.
     #[serde(default, skip_serializing_if = "ColumnWeights::is_default")]
     pub column_weights: ColumnWeights,
@@ -65,6 +72,7 @@ impl DeepStack {
             init: None,
             normalisation: None,
             dropout: 0.0,
+            embedding_dim: None,
             column_weights: ColumnWeights::default(),
             corruption,
         }
@@ -85,6 +93,7 @@ impl DeepStack {
             init: self.init,
             normalisation: self.normalisation,
             dropout: self.dropout,
+            embedding_dim: self.embedding_dim,
             column_weights: self.column_weights,
         }
     }
@@ -105,8 +114,9 @@ impl Architecture for DeepStack {
         widths.push(n_features);
         let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
         format!(
-            "{}, all hidden layers are features{}",
+            "{}{}, all hidden layers are features{}",
             widths.join("-"),
+            embedding_words(self.embedding_dim),
             corruption_words(Some(self.corruption))
         )
     }
@@ -122,9 +132,9 @@ impl Architecture for DeepStack {
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let body = self.body();
         let n_features = shape.n_features();
-        let encoder = body.encoder(n_features, seed)?;
+        let encoder = body.encoder(shape, seed)?;
         let head = Head::new(shape, body.output_activation, body.column_weights);
-        let (widths, order) = ((body.last_hidden(n_features), n_features), WeightOrder::InOut);
+        let (widths, order) = ((encoder.n_out(), n_features), WeightOrder::InOut);
         let output = body.dense("decoder.0", widths, order, body.output_activation, seed)?;
         let output = output.with_activation(head.layer_activation());
         let parameters = [encoder.parameters(), parameters_of(&output)].concat();
@@ -149,7 +159,7 @@ struct Model {
     n_features: usize,
     latent_dim: usize,
     corruption: Corruption,
-    encoder: Stack,
+    encoder: Encoder,
     output: Dense,
     head: Head,
     parameters: Vec<Parameter>,
@@ -183,7 +193,8 @@ impl Autoencoder for Model {
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features)?;
-        self.encoder.hidden(input, &Context::as_used())
+        let embedded = self.encoder.embed(input)?;
+        self.encoder.stack().hidden(&embedded, &Context::as_used())
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {

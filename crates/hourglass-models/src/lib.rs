@@ -31,6 +31,7 @@ mod convolutional_winner_take_all;
 mod decoder;
 mod deep_stack;
 mod denoising;
+mod embedding;
 mod error;
 mod head;
 mod image_loss;

@@ -13,7 +13,7 @@ use hourglass_nn::{
     Activation, Buffer, Corruption, Dense, Init, Loss, Parameter, Select, WeightOrder,
 };
 
-use crate::body::{Stack, body_config, check_width, corruption_words, parameters_of};
+use crate::body::{Encoder, body_config, check_width, corruption_words, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
 use crate::{Autoencoder, Context, Error, LossParts, Result};
@@ -81,8 +81,8 @@ impl Architecture for MaskedTable {
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let body = self.body();
         let n_features = shape.n_features();
-        let encoder = body.encoder(n_features, seed)?;
-        let latent = body.latent(n_features, self.latent_activation, "", seed)?;
+        let encoder = body.encoder(shape, seed)?;
+        let latent = body.latent(&encoder, self.latent_activation, "", seed)?;
         let decoder = Decoder::new(&body, shape, seed)?;
         let (widths, init) = ((self.latent_dim, n_features), Init::GlorotUniform);
         let (order, activation) = (WeightOrder::InOut, Activation::Linear);
@@ -113,7 +113,7 @@ impl Architecture for MaskedTable {
 struct Model {
     config: MaskedTable,
     n_features: usize,
-    encoder: Stack,
+    encoder: Encoder,
     latent: Dense,
     decoder: Decoder,
     mask: Dense,
@@ -150,8 +150,9 @@ impl Autoencoder for Model {
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features)?;
-        let mut hidden = self.encoder.hidden(input, &Context::as_used())?;
-        hidden.push(self.latent.forward(hidden.last().unwrap_or(input), Select::All)?);
+        let embedded = self.encoder.embed(input)?;
+        let mut hidden = self.encoder.stack().hidden(&embedded, &Context::as_used())?;
+        hidden.push(self.latent.forward(hidden.last().unwrap_or(&embedded), Select::All)?);
         Ok(hidden)
     }
 

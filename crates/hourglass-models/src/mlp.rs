@@ -8,7 +8,7 @@ use hourglass_nn::{
     normal, rows_of, to_matrix,
 };
 
-use crate::body::{Body, Stack, check_width, parameters_of};
+use crate::body::{Body, Encoder, check_width, parameters_of};
 use crate::contractive::squared_jacobian;
 use crate::decoder::Decoder;
 use crate::rae_l2::{half_square, squared_weights};
@@ -43,6 +43,9 @@ impl Layers {
     /// Checks the hyperparameters, whatever the data.
     pub fn check(&self) -> Result<()> {
         self.body.check()?;
+        if let (Some(dim), true) = (self.body.embedding_dim, self.tied) {
+            return Err(Error::config("embedding_dim", dim, "absent where `tied` is true"));
+        }
         match self.corruption {
             Some(corruption) => Ok(corruption.check()?),
             None => Ok(()),
@@ -97,7 +100,7 @@ pub(crate) enum Constraint {
 /// A fully connected autoencoder.
 #[derive(Debug)]
 pub(crate) struct Mlp {
-    encoder: Stack,
+    encoder: Encoder,
     latent: Dense,
     decoder: Decoder,
     parameters: Vec<Parameter>,
@@ -118,10 +121,10 @@ impl Mlp {
     ) -> Result<Self> {
         let body = &layers.body;
         let n_features = shape.n_features();
-        let encoder = body.encoder(n_features, seed)?;
-        let latent = body.latent(n_features, layers.latent_activation, "", seed)?;
+        let encoder = body.encoder(shape, seed)?;
+        let latent = body.latent(&encoder, layers.latent_activation, "", seed)?;
         let decoder = if layers.tied {
-            let mut borrowed = encoder.layers().to_vec();
+            let mut borrowed = encoder.stack().layers().to_vec();
             borrowed.push(latent.clone());
             Decoder::tied_to(&borrowed, body, shape)?
         } else {
@@ -184,18 +187,18 @@ impl Mlp {
     /// The activations of every layer of the encoder, the latent last.
     fn activations(
         &self,
-        input: &Tensor,
+        embedded: &Tensor,
         select: Select,
         context: &Context,
     ) -> Result<Vec<Tensor>> {
-        let mut all = self.encoder.hidden(input, context)?;
-        all.push(self.latent_layer(select).forward(all.last().unwrap_or(input), select)?);
+        let mut all = self.encoder.stack().hidden(embedded, context)?;
+        all.push(self.latent_layer(select).forward(all.last().unwrap_or(embedded), select)?);
         Ok(all)
     }
 
     /// The encoder as links of a chain, where nothing stands between its layers.
     fn encoder_links(&self, select: Select, context: &Context) -> Option<Vec<Link>> {
-        let mut links = self.encoder.links(context)?;
+        let mut links = self.encoder.stack().links(context)?;
         links.push(Link::new(self.latent_layer(select)).with_select(select));
         Some(links)
     }
@@ -213,10 +216,11 @@ impl Mlp {
     }
 
     fn latent(&self, input: &Tensor, select: Select, context: &Context) -> Result<Tensor> {
+        let embedded = self.encoder.embed(input)?;
         if let Some(links) = self.encoder_links(select, context) {
-            return Ok(Chain::new(links).forward(input)?);
+            return Ok(Chain::new(links).forward(&embedded)?);
         }
-        let mut activations = self.activations(input, select, context)?;
+        let mut activations = self.activations(&embedded, select, context)?;
         Ok(activations.swap_remove(activations.len() - 1))
     }
 
@@ -245,7 +249,7 @@ impl Mlp {
             Constraint::Penalty(penalty) => vec![("penalty", penalty.of(latent)?)],
             Constraint::Contractive { weight, probes } => {
                 let layers: Vec<&Dense> =
-                    self.encoder.layers().iter().chain([&self.latent]).collect();
+                    self.encoder.stack().layers().iter().chain([&self.latent]).collect();
                 let seed = context.seed.child("probes");
                 let jacobian = squared_jacobian(&layers, activations, probes, seed)?;
                 vec![("contraction", (jacobian * f64::from(weight))?)]
@@ -302,8 +306,8 @@ impl Autoencoder for Mlp {
 
     fn row_encoder(&self) -> Result<RowEncoder<'_>> {
         let frozen = match self.encoder_links(self.encode_select(), &Context::as_used()) {
-            Some(links) => Chain::new(links).freeze()?,
-            None => None,
+            Some(links) if self.encoder.sees_input() => Chain::new(links).freeze()?,
+            _ => None,
         };
         Ok(Box::new(move |rows, mut target| {
             let (found, expected) = (rows.ncols(), self.n_features);
@@ -317,13 +321,14 @@ impl Autoencoder for Mlp {
     }
 
     fn hidden_activations(&self) -> Vec<Activation> {
-        let layers = self.encoder.layers().iter().chain([&self.latent]);
+        let layers = self.encoder.stack().layers().iter().chain([&self.latent]);
         layers.map(Dense::activation).collect()
     }
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features)?;
-        self.activations(input, self.encode_select(), &Context::as_used())
+        let embedded = self.encoder.embed(input)?;
+        self.activations(&embedded, self.encode_select(), &Context::as_used())
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
@@ -343,11 +348,12 @@ impl Autoencoder for Mlp {
     ) -> Result<LossParts> {
         check_width(input, self.n_features)?;
         let select = self.select(context.phase);
+        let embedded = self.encoder.embed(input)?;
         if let Some(chain) = self.chain(select, loss, context) {
-            let reconstruction = chain.mean_loss(input, target, *loss)?;
+            let reconstruction = chain.mean_loss(&embedded, target, *loss)?;
             return LossParts::sum(reconstruction, vec![]);
         }
-        let activations = self.activations(input, select, context)?;
+        let activations = self.activations(&embedded, select, context)?;
         let latent = &activations[activations.len() - 1];
         let is_sparse = self.is_sparse(select);
         let reconstruction = match self.emphasis {

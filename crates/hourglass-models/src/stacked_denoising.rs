@@ -70,6 +70,10 @@ impl Architecture for StackedDenoising {
             let expected = "absent: each layer has a corruption of its own";
             return Err(Error::config("normalisation, dropout and prelu", "present", expected));
         }
+        if let Some(dim) = self.embedding_dim {
+            let expected = "absent: the first layer learns to undo the columns themselves";
+            return Err(Error::config("embedding_dim", dim, expected));
+        }
         if self.epochs_per_layer == 0 {
             return Err(Error::config("epochs_per_layer", 0, "1 or more"));
         }

@@ -23,7 +23,7 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Stack, body_config, check_width, parameters_of};
+use crate::body::{Encoder, body_config, check_width, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
 use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
@@ -173,9 +173,9 @@ impl Architecture for Variational {
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let body = self.body();
         let n_features = shape.n_features();
-        let encoder = body.encoder(n_features, seed)?;
-        let mean = body.latent(n_features, Activation::Linear, "mean", seed)?;
-        let log_variance = body.latent(n_features, Activation::Linear, "log_variance", seed)?;
+        let encoder = body.encoder(shape, seed)?;
+        let mean = body.latent(&encoder, Activation::Linear, "mean", seed)?;
+        let log_variance = body.latent(&encoder, Activation::Linear, "log_variance", seed)?;
         let decoder = Decoder::new(&body, shape, seed)?;
         let heads = [parameters_of(&mean), parameters_of(&log_variance)].concat();
         let parameters = [encoder.parameters(), heads, decoder.parameters()].concat();
@@ -198,7 +198,7 @@ impl Architecture for Variational {
 struct Model {
     config: Variational,
     n_features: usize,
-    encoder: Stack,
+    encoder: Encoder,
     mean: Dense,
     log_variance: Dense,
     decoder: Decoder,
@@ -263,8 +263,9 @@ impl Autoencoder for Model {
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features)?;
-        let mut hidden = self.encoder.hidden(input, &Context::as_used())?;
-        hidden.push(self.mean.forward(hidden.last().unwrap_or(input), Select::All)?);
+        let embedded = self.encoder.embed(input)?;
+        let mut hidden = self.encoder.stack().hidden(&embedded, &Context::as_used())?;
+        hidden.push(self.mean.forward(hidden.last().unwrap_or(&embedded), Select::All)?);
         Ok(hidden)
     }
 

@@ -17,7 +17,7 @@ use hourglass_nn::{
 use ndarray::Axis;
 use rand::RngExt;
 
-use crate::body::{Stack, body_config, check_width, parameters_of};
+use crate::body::{Encoder, body_config, check_width, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
 use crate::{Autoencoder, Context, Error, LossParts, Result};
@@ -107,8 +107,8 @@ impl Architecture for VqVae {
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let body = self.body();
         let n_features = shape.n_features();
-        let encoder = body.encoder(n_features, seed)?;
-        let latent = body.latent(n_features, Activation::Linear, "", seed)?;
+        let encoder = body.encoder(shape, seed)?;
+        let latent = body.latent(&encoder, Activation::Linear, "", seed)?;
         let decoder = Decoder::new(&body, shape, seed)?;
         let codebook = Codebook::new(self, seed)?;
         let parameters =
@@ -240,7 +240,7 @@ fn perplexity(shares: &[f32]) -> f32 {
 struct Model {
     commitment: f64,
     n_features: usize,
-    encoder: Stack,
+    encoder: Encoder,
     latent: Dense,
     codebook: Codebook,
     decoder: Decoder,
@@ -300,8 +300,9 @@ impl Autoencoder for Model {
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         check_width(input, self.n_features)?;
-        let mut hidden = self.encoder.hidden(input, &Context::as_used())?;
-        let encoded = self.latent.forward(hidden.last().unwrap_or(input), Select::All)?;
+        let embedded = self.encoder.embed(input)?;
+        let mut hidden = self.encoder.stack().hidden(&embedded, &Context::as_used())?;
+        let encoded = self.latent.forward(hidden.last().unwrap_or(&embedded), Select::All)?;
         hidden.push(self.quantised(&encoded)?);
         Ok(hidden)
     }

@@ -66,4 +66,4 @@ pub use trial::{Look, TrialOutcome, TrialRoom, Verdict};
 
 pub use hourglass_train::RateRange;
 pub use suite::{SuiteOptions, SuiteOutcome, run_suite, runs_of_suite};
-pub use verify::{Found, Verification, VerifiedFile, verify_run};
+pub use verify::{Found, Verification, VerifiedFile, verify_runs};

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use hourglass_core::{Interrupt, Matrix, Part, Progress};
+use hourglass_core::{Interrupt, Matrix, Part, Progress, Seed};
 use hourglass_data::{FittedStream, RowWriter, Stream};
 use hourglass_features::{Bundle, encode_all};
 use hourglass_models::{Autoencoder, build};
@@ -60,7 +60,8 @@ impl StreamOutcome {
 }
 
 /// Trains the autoencoder of a pipeline on a table that is read batch by batch, and writes the
-/// features of all rows. `[downstream]`, `repeats` and `features.scale` are not used.
+/// features of all rows; once for each fold where the split has folds. `[downstream]`, `repeats` and
+/// `features.scale` are not used.
 ///
 /// # Errors
 /// Whatever the data or the training says; after Ctrl-C the same call goes on from there.
@@ -69,7 +70,7 @@ pub fn stream(
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
-) -> Result<StreamOutcome, Error> {
+) -> Result<Vec<StreamOutcome>, Error> {
     let RunOptions { base, locations, runs_dir, force } = options;
     let source = hourglass_data::resolve(&pipeline.data, base, locations, progress, interrupt)?;
     let fingerprint = source.fingerprint(pipeline.data_seed())?;
@@ -83,6 +84,29 @@ pub fn stream(
     if *force && folder.exists() {
         std::fs::remove_dir_all(&folder).doing("remove", &folder)?;
     }
+    let n_folds = pipeline.split.n_folds();
+    let one = |fold: usize| {
+        let folder = match n_folds {
+            1 => folder.clone(),
+            _ => folder.join(format!("fold-{}", fold + 1)),
+        };
+        if n_folds > 1 {
+            progress.say(&format!("fold {} of {n_folds}", fold + 1));
+        }
+        stream_fold(pipeline, base, fold, folder, progress, interrupt)
+    };
+    (0..n_folds).map(one).collect()
+}
+
+/// One fold, or the one split where there are none.
+fn stream_fold(
+    pipeline: &Pipeline,
+    base: &Path,
+    fold: usize,
+    folder: PathBuf,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<StreamOutcome, Error> {
     std::fs::create_dir_all(&folder).doing("create", &folder)?;
     let outcome_file = folder.join(OUTCOME_FILE);
     if outcome_file.exists() {
@@ -93,9 +117,9 @@ pub fn stream(
     }
 
     let clock = Instant::now();
-    let seed = pipeline.repeat_seed(0);
-    let opened = Stream::open(&pipeline.data, base, &pipeline.split, pipeline.split_seed(0))?;
-    let fitted = opened.fit(&pipeline.preprocess)?;
+    let seed = pipeline.repeat_seed(fold);
+    let opened = Stream::open(&pipeline.data, base, &pipeline.split, pipeline.split_seed(fold))?;
+    let fitted = opened.with_fold(fold).fit(&pipeline.preprocess)?;
     let n_rows = [Part::Train, Part::Validation, Part::Test].map(|part| fitted.n_rows(part));
     let [n_train, n_validation, n_test] = n_rows;
     progress.say(&format!(
@@ -108,7 +132,10 @@ pub fn stream(
     let (history, model) = match folder.join(HISTORY_FILE).exists() {
         // It was interrupted when it had trained.
         true => (read_json(&folder.join(HISTORY_FILE))?, Bundle::load(&folder)?.1),
-        false => (train(pipeline, &fitted, model.as_ref(), &folder, progress, interrupt)?, model),
+        false => {
+            let seed = seed.child("train");
+            (train(pipeline, &fitted, model.as_ref(), seed, &folder, progress, interrupt)?, model)
+        }
     };
     say_time(progress, "train", clock);
 
@@ -146,6 +173,7 @@ fn train(
     pipeline: &Pipeline,
     fitted: &FittedStream,
     model: &dyn Autoencoder,
+    seed: Seed,
     folder: &Path,
     progress: &dyn Progress,
     interrupt: &Interrupt,
@@ -164,7 +192,6 @@ fn train(
         ..FitOptions::default()
     };
     let validation = validation_rows(fitted)?;
-    let seed = pipeline.repeat_seed(0).child("train");
     let rows = TrainingRows(fitted);
     let history = fit_stream(model, &rows, validation.view(), &pipeline.train, seed, &options)?;
     let path = folder.join("pipeline.toml");
@@ -282,7 +309,8 @@ mod tests {
             };
             let base = folder.path().to_owned();
             let options = RunOptions { base, locations, runs_dir, force };
-            stream(&pipeline, &options, &Silent, &Interrupt::new()).unwrap()
+            let outcomes = stream(&pipeline, &options, &Silent, &Interrupt::new()).unwrap();
+            <[StreamOutcome; 1]>::try_from(outcomes).unwrap()[0].clone()
         };
         let outcome = run(false);
         assert_eq!((outcome.n_rows.iter().sum::<usize>(), outcome.n_features), (900, 2));
@@ -300,5 +328,18 @@ mod tests {
         let again = run(true);
         assert_eq!(again.validation_loss, outcome.validation_loss);
         assert_eq!(std::fs::read(&again.features).unwrap(), features);
+
+        let pipeline = crate::parse(file, "streamed", &["split.folds=3".to_owned()]).unwrap();
+        let runs_dir = folder.path().join("runs");
+        let locations =
+            Locations { data_dirs: Vec::new(), download_dir: runs_dir.join("d"), offline: true };
+        let base = folder.path().to_owned();
+        let options = RunOptions { base, locations, runs_dir, force: false };
+        let folds = stream(&pipeline, &options, &Silent, &Interrupt::new()).unwrap();
+        assert_eq!(folds.iter().map(|fold| fold.n_rows[2]).sum::<usize>(), 900);
+        assert!(folds.iter().all(|fold| fold.n_rows.iter().sum::<usize>() == 900));
+        let losses: Vec<_> = folds.iter().map(|fold| fold.validation_loss).collect();
+        assert!(losses[0] != losses[1] && losses[1] != losses[2], "{losses:?}");
+        assert!(folds.iter().all(|fold| fold.features.exists()));
     }
 }

@@ -60,12 +60,33 @@ impl Verification {
     }
 }
 
-/// Runs the pipeline of a run directory again in a folder of its own and compares.
+/// Runs the pipelines of run directories again and compares, one after the other, all in one new
+/// folder beside `place`: what several of them share is made once, as in a suite.
 ///
 /// # Errors
 /// Where there is no run, or running it again fails.
-pub fn verify_run(
+pub fn verify_runs(
+    place: &Path,
+    folders: &[PathBuf],
+    locations: &Locations,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Vec<Verification>, Error> {
+    let elsewhere = Elsewhere::beside(place)?;
+    let one = |(index, folder): (usize, &PathBuf)| {
+        if folders.len() > 1 {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            progress.say(&format!("{name}: {} of {}", index + 1, folders.len()));
+        }
+        verify(folder, &elsewhere.0, locations, progress, interrupt)
+    };
+    folders.iter().enumerate().map(one).collect()
+}
+
+/// Runs one again with its runs and its cache below `runs_dir`, and compares.
+fn verify(
     folder: &Path,
+    runs_dir: &Path,
     locations: &Locations,
     progress: &dyn Progress,
     interrupt: &Interrupt,
@@ -74,12 +95,11 @@ pub fn verify_run(
     let file = folder.join("pipeline.toml");
     let text = fs::read_to_string(&file).doing("read", &file)?;
     let pipeline = crate::parse(&text, &file.display().to_string(), &[])?;
-    let elsewhere = Elsewhere::beside(folder)?;
     let options = RunOptions {
         base: run_folder::base(folder),
         locations: locations.clone(),
-        runs_dir: elsewhere.0.clone(),
-        force: true,
+        runs_dir: runs_dir.to_owned(),
+        force: false,
     };
     let again = crate::run(&pipeline, &options, progress, interrupt)?;
     let (mut names, mut new) = (Vec::new(), Vec::new());

@@ -83,11 +83,17 @@ pub fn run(
             line(
                 "`[downstream]`, `repeats` and `features.scale` are not used by `pipeline stream`",
             );
-            let outcome = hourglass_pipeline::stream(pipeline, &options, progress, interrupt)?;
+            let outcomes = hourglass_pipeline::stream(pipeline, &options, progress, interrupt)?;
+            let json_text = match outcomes.as_slice() {
+                [outcome] => serde_json::to_string_pretty(outcome)?,
+                folds => serde_json::to_string_pretty(folds)?,
+            };
             if *json {
-                print(&(serde_json::to_string_pretty(&outcome)? + "\n"))?;
+                print(&(json_text + "\n"))?;
             } else {
-                print(&format!("{}\n{}\n", outcome.sentence(), outcome.features.display()))?;
+                for outcome in outcomes {
+                    print(&format!("{}\n{}\n", outcome.sentence(), outcome.features.display()))?;
+                }
             }
         }
         PipelineCommand::Check { file } => line(&format!("`{}` is fine", file.path.display())),

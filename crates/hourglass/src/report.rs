@@ -136,12 +136,9 @@ fn verify(
     let runs = suite.unwrap_or_else(|| vec![run.to_owned()]);
     let mut table = Table::new(["file", "found"]);
     let mut differing = Vec::new();
-    for run in &runs {
+    let verified = hourglass_pipeline::verify_runs(run, &runs, locations, progress, interrupt)?;
+    for (run, verification) in runs.iter().zip(verified) {
         let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_suite {
-            progress.say(&name);
-        }
-        let verification = hourglass_pipeline::verify_run(run, locations, progress, interrupt)?;
         if !verification.is_same() {
             differing.push(name.clone());
         }

@@ -188,7 +188,7 @@ pub enum Categorical {
     },
     /// A vector for each level that the model learns: one column a level, as with `one_hot`, and
     /// the weights of the model's first dense layer that meet that column. The vector is as wide as
-    /// that layer.
+    /// that layer, or as the model's `embedding_dim` says.
     Embedding,
 }
 

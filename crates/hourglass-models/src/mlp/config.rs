@@ -7,7 +7,7 @@ use hourglass_nn::{Activation, ActivityPenalty, Loss};
 use super::{Constraint, Layers, Mlp};
 use crate::body::corruption_words;
 use crate::config::Architecture;
-use crate::{Autoencoder, Result};
+use crate::{Autoencoder, Error, Result};
 
 /// An architecture of the fully connected family with one latent layer.
 pub(crate) trait MlpArchitecture {
@@ -76,7 +76,14 @@ impl<T: MlpArchitecture> Architecture for T {
     }
 
     fn check(&self, _loss: &Loss) -> Result<()> {
-        self.layers().check()?;
+        let layers = self.layers();
+        layers.check()?;
+        if let (Some(dim), Constraint::Contractive { .. }) =
+            (layers.body.embedding_dim, self.constraint())
+        {
+            let expected = "absent: the contraction is that of the columns themselves";
+            return Err(Error::config("embedding_dim", dim, expected));
+        }
         self.check_own()
     }
 
