@@ -3,7 +3,7 @@
 //! and no loss.
 
 use candle_core::Tensor;
-use hourglass_core::Seed;
+use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, BatchNorm, Buffer, Corruption, Dense, Dropout, Init, LayerNorm, Link, Parameter,
     Prelu, Select, WeightOrder,
@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::name_of;
-use crate::{ColumnWeights, Context, Error, Result};
+use crate::head::Head;
+use crate::{ColumnWeights, Context, Error, ImageLoss, Perceptual, Result};
 
 /// What normalises a hidden layer, between its product and its activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,9 +67,16 @@ macro_rules! body_config {
             /// alpha dropout where the activation is `selu`. Default: 0.
             #[serde(default, skip_serializing_if = "crate::body::is_zero")]
             pub dropout: f32,
-            /// How much the kinds of columns of a mixed table count. Default: 1 each.
+            /// How much the columns of a table count. Default: 1 each.
             #[serde(default, skip_serializing_if = "crate::ColumnWeights::is_default")]
             pub column_weights: crate::ColumnWeights,
+            /// What images are compared by beside their pixels. Default: nothing.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub image_loss: Option<crate::ImageLoss>,
+            /// A comparison in the features of an encoder that an earlier run trained; not for
+            /// tables of several kinds of columns. Default: none.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub perceptual: Option<crate::Perceptual>,
             $($(#[$shared_meta])* pub $shared: $shared_kind,)*
             $($(#[$own_meta])* pub $own: $own_kind,)*
         }
@@ -87,6 +95,8 @@ macro_rules! body_config {
                     normalisation: None,
                     dropout: 0.0,
                     column_weights: crate::ColumnWeights::default(),
+                    image_loss: None,
+                    perceptual: None,
                     $($shared: $default,)*
                     $($own,)*
                 }
@@ -102,7 +112,9 @@ macro_rules! body_config {
                     init: self.init,
                     normalisation: self.normalisation,
                     dropout: self.dropout,
-                    column_weights: self.column_weights,
+                    column_weights: self.column_weights.clone(),
+                    image_loss: self.image_loss,
+                    perceptual: self.perceptual.clone(),
                 }
             }
         }
@@ -129,8 +141,12 @@ pub(crate) struct Body {
     pub normalisation: Option<Normalisation>,
     /// Share of the hidden units that are switched off in a step of training.
     pub dropout: f32,
-    /// How much the kinds of columns of a mixed table count.
+    /// How much the columns of a table count.
     pub column_weights: ColumnWeights,
+    /// What images are compared by beside their pixels.
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of a trained encoder.
+    pub perceptual: Option<Perceptual>,
 }
 
 impl Body {
@@ -147,7 +163,22 @@ impl Body {
             return Err(Error::config("activation", name_of(self.activation), expected));
         }
         self.dropout().check()?;
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
+        self.perceptual.as_ref().map_or(Ok(()), Perceptual::check)?;
         self.column_weights.check()
+    }
+
+    /// How its output is finished and compared.
+    ///
+    /// # Errors
+    /// If the samples have no such column, or aren't what a loss looks at.
+    pub fn head(&self, shape: &SampleShape) -> Result<Head> {
+        self.column_weights.fits(shape)?;
+        Head::new(shape, self.output_activation, self.column_weights.clone()).with_views(
+            shape,
+            self.image_loss,
+            self.perceptual.as_ref(),
+        )
     }
 
     fn dropout(&self) -> Dropout {

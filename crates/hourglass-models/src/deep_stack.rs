@@ -7,6 +7,8 @@
 //! rows, numeric columns RankGauss-scaled (a matter of the preprocessing), trained on all rows. It
 //! is not in a paper; the figures are from the author's description in the competition's forum.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -18,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Body, Stack, check_width, corruption_words, is_zero, parameters_of};
 use crate::config::{Architecture, linear};
 use crate::head::Head;
-use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Normalisation, Result};
+use crate::{
+    Autoencoder, ColumnWeights, Context, Error, ImageLoss, LossParts, Normalisation, Perceptual,
+    Result,
+};
 
 /// Hyperparameters of the deep-stack denoising autoencoder. Its latent is as wide as all hidden
 /// layers together.
@@ -47,9 +52,16 @@ pub struct DeepStack {
     /// dropout where the activation is `selu`. Default: 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f32,
-    /// How much the kinds of columns of a mixed table count. Default: 1 each.
+    /// How much the columns of a table count. Default: 1 each.
     #[serde(default, skip_serializing_if = "ColumnWeights::is_default")]
     pub column_weights: ColumnWeights,
+    /// What images are compared by beside their pixels. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of an encoder that an earlier run trained; not for tables of
+    /// several kinds of columns. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<Perceptual>,
     /// What is done to the input during training; the winner swapped 15 % of the values.
     pub corruption: Corruption,
 }
@@ -66,6 +78,8 @@ impl DeepStack {
             normalisation: None,
             dropout: 0.0,
             column_weights: ColumnWeights::default(),
+            image_loss: None,
+            perceptual: None,
             corruption,
         }
     }
@@ -85,7 +99,9 @@ impl DeepStack {
             init: self.init,
             normalisation: self.normalisation,
             dropout: self.dropout,
-            column_weights: self.column_weights,
+            column_weights: self.column_weights.clone(),
+            image_loss: self.image_loss,
+            perceptual: self.perceptual.clone(),
         }
     }
 }
@@ -97,6 +113,10 @@ impl Architecture for DeepStack {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -123,7 +143,7 @@ impl Architecture for DeepStack {
         let body = self.body();
         let n_features = shape.n_features();
         let encoder = body.encoder(n_features, seed)?;
-        let head = Head::new(shape, body.output_activation, body.column_weights);
+        let head = body.head(shape)?;
         let (widths, order) = ((body.last_hidden(n_features), n_features), WeightOrder::InOut);
         let output = body.dense("decoder.0", widths, order, body.output_activation, seed)?;
         let output = output.with_activation(head.layer_activation());
@@ -186,6 +206,10 @@ impl Autoencoder for Model {
         self.encoder.hidden(input, &Context::as_used())
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.n_features)?;
         let hidden = self.encoder.forward(input, &Context::as_used())?;
@@ -203,6 +227,6 @@ impl Autoencoder for Model {
         let hidden = self.encoder.forward(input, context)?;
         let output = self.output.with_activation(self.head.loss_activation(loss));
         let output = output.forward(&hidden, Select::All)?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
+        self.head.parts(&output, target, loss)
     }
 }
