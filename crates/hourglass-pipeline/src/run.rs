@@ -320,7 +320,7 @@ mod tests {
         let perceptual =
             format!("model.undercomplete.perceptual={{bundle='{bundle}', weight=0.5}}");
         let second = go(runs_dir, &["repeats=1", &perceptual], false);
-        let losses = &second.report.reconstruction.losses;
+        let losses = &second.report.reconstruction.as_ref().unwrap().losses;
         let part = losses.iter().find(|loss| loss.name == "perceptual");
         assert!(part.is_some_and(|part| part.validation > 0.0), "{losses:?}");
         // Another encoder in the same place is another experiment.
