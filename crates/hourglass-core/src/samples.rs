@@ -7,7 +7,7 @@ use ndarray::s;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ColumnGroup, ColumnKind, Matrix, MatrixView, Task};
+use crate::{ColumnGroup, Matrix, MatrixView, Task};
 
 /// What one row means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +18,7 @@ pub enum SampleShape {
         /// Number of columns.
         len: usize,
     },
-    /// Columns of several kinds: at least one group isn't numeric.
+    /// Columns of a table, of one kind or several.
     Table {
         /// The groups in the order of their columns, which they cover without a gap.
         groups: Vec<ColumnGroup>,
@@ -44,16 +44,7 @@ impl SampleShape {
         }
     }
 
-    /// The shape of rows with these column groups: a plain vector where all are numeric.
-    pub fn of_groups(groups: Vec<ColumnGroup>) -> Self {
-        let shape = SampleShape::Table { groups };
-        match shape.groups().iter().all(|group| group.kind == ColumnKind::Numeric) {
-            true => SampleShape::Vector { len: shape.n_features() },
-            false => shape,
-        }
-    }
-
-    /// The column groups of a table; empty where every column is a number.
+    /// The column groups of a table; empty for anything else.
     pub fn groups(&self) -> &[ColumnGroup] {
         match self {
             SampleShape::Table { groups } => groups,
@@ -216,19 +207,18 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ColumnKind;
 
     fn group(name: &str, kind: ColumnKind, columns: Range<usize>) -> ColumnGroup {
         ColumnGroup { name: name.into(), kind, columns }
     }
 
     #[test]
-    fn numeric_groups_alone_make_a_vector() {
-        let numbers =
-            vec![group("a", ColumnKind::Numeric, 0..1), group("b", ColumnKind::Numeric, 1..3)];
-        assert_eq!(SampleShape::of_groups(numbers.clone()), SampleShape::Vector { len: 3 });
-        let mixed = [numbers, vec![group("c", ColumnKind::Categorical, 3..6)]].concat();
-        let shape = SampleShape::of_groups(mixed.clone());
-        assert_eq!((shape.n_features(), shape.groups()), (6, mixed.as_slice()));
-        assert_eq!(SampleShape::of_groups(Vec::new()), SampleShape::Vector { len: 0 });
+    fn the_groups_of_a_table_tell_its_width() {
+        let groups =
+            vec![group("a", ColumnKind::Numeric, 0..1), group("c", ColumnKind::Categorical, 1..4)];
+        let shape = SampleShape::Table { groups: groups.clone() };
+        assert_eq!((shape.n_features(), shape.groups()), (4, groups.as_slice()));
+        assert_eq!(SampleShape::Table { groups: Vec::new() }.n_features(), 0);
     }
 }

@@ -42,6 +42,11 @@ impl Bundle {
         std::fs::write(&path, text).map_err(|source| file("write", path, source))
     }
 
+    /// Names of the files that make a bundle.
+    pub fn files() -> [&'static str; 2] {
+        [DESCRIPTION, WEIGHTS]
+    }
+
     /// Reads a folder and builds the model with its trained weights.
     ///
     /// # Errors

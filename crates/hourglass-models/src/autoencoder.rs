@@ -1,5 +1,7 @@
 //! What an autoencoder is to the trainer and to the feature extractor.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{Matrix, MatrixView, Seed};
 use hourglass_nn::{Activation, Buffer, Corruption, Loss, Parameter, rows_of, to_matrix};
@@ -28,17 +30,21 @@ pub struct Context {
     pub phase: Phase,
     /// What noise, dropout and masks of this step are drawn from; models split it by name.
     pub seed: Seed,
+    /// How much of its corruption a model that corrupts by itself does, in `[0, 1]`; what the
+    /// trainer corrupts is done by then.
+    pub corruption_strength: f32,
 }
 
 impl Context {
     /// A step of training; each needs a seed of its own.
     pub fn train(epochs_done: f64, n_epochs: usize, seed: Seed) -> Self {
-        Context { phase: Phase::Train { epochs_done, n_epochs }, seed }
+        let phase = Phase::Train { epochs_done, n_epochs };
+        Context { phase, seed, corruption_strength: 1.0 }
     }
 
     /// A judgement; the same seed gives the same loss in every epoch.
     pub fn evaluate(seed: Seed) -> Self {
-        Context { phase: Phase::Evaluate, seed }
+        Context { phase: Phase::Evaluate, seed, corruption_strength: 1.0 }
     }
 
     /// The moment of encoding and reconstructing: nothing is drawn.
@@ -100,6 +106,25 @@ impl LossParts {
         Ok(LossParts { total, reconstruction, others, facts: Vec::new() })
     }
 
+    /// The same with further parts.
+    ///
+    /// # Errors
+    /// If a part is no scalar.
+    pub fn and(self, others: Vec<(&'static str, Tensor)>) -> Result<Self> {
+        let others = self.others.into_iter().chain(others).collect();
+        Ok(LossParts { facts: self.facts, ..LossParts::sum(self.reconstruction, others)? })
+    }
+
+    /// The same with every part times a number.
+    ///
+    /// # Errors
+    /// If candle refuses the product.
+    pub fn scaled(self, by: f64) -> Result<Self> {
+        let others = self.others.into_iter().map(|(name, part)| Ok((name, (part * by)?)));
+        let others = others.collect::<Result<_>>()?;
+        Ok(LossParts { facts: self.facts, ..LossParts::sum((self.reconstruction * by)?, others)? })
+    }
+
     /// Adds a fact.
     #[must_use]
     pub fn with_fact(mut self, name: &'static str, values: Vec<f32>) -> Self {
@@ -140,6 +165,11 @@ pub trait Autoencoder: Send + Sync {
     /// What the trainer does to the input during training, if anything. Models that hide or
     /// corrupt by themselves say `None`.
     fn corruption(&self) -> Option<Corruption>;
+
+    /// Whether the model corrupts by itself, so much as [`Context::corruption_strength`] says.
+    fn corrupts_by_itself(&self) -> bool {
+        false
+    }
 
     /// The latent of each sample, as used for features; nothing in it is drawn.
     ///
@@ -201,6 +231,16 @@ pub trait Autoencoder: Send + Sync {
     /// If the width of the draws is not that of the latent.
     fn decode_draws(&self, _draws: MatrixView<'_>) -> Result<Option<Matrix>> {
         Ok(None)
+    }
+
+    /// Gives the model the encoder in whose features its `perceptual` loss compares. The encoder
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] where the model has no such loss, or the encoder takes samples of
+    /// another width.
+    fn look_through(&mut self, _encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        Err(crate::Error::config("perceptual", "absent", "present where an encoder is given"))
     }
 
     /// The loss of a batch. In training, buffers follow it.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::name_of;
 use crate::embedding::Embedding;
-use crate::{ColumnWeights, Context, Error, Result};
+use crate::head::Head;
+use crate::{ColumnWeights, Context, Error, ImageLoss, Perceptual, Result};
 
 /// What normalises a hidden layer, between its product and its activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,9 +74,16 @@ macro_rules! body_config {
             /// layer as columns of 0 and 1.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub embedding_dim: Option<usize>,
-            /// How much the kinds of columns of a mixed table count. Default: 1 each.
+            /// How much the columns of a table count. Default: 1 each.
             #[serde(default, skip_serializing_if = "crate::ColumnWeights::is_default")]
             pub column_weights: crate::ColumnWeights,
+            /// What images are compared by beside their pixels. Default: nothing.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub image_loss: Option<crate::ImageLoss>,
+            /// A comparison in the features of an encoder that an earlier run trained; not for
+            /// tables of several kinds of columns. Default: none.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub perceptual: Option<crate::Perceptual>,
             $($(#[$shared_meta])* pub $shared: $shared_kind,)*
             $($(#[$own_meta])* pub $own: $own_kind,)*
         }
@@ -95,6 +103,8 @@ macro_rules! body_config {
                     dropout: 0.0,
                     embedding_dim: None,
                     column_weights: crate::ColumnWeights::default(),
+                    image_loss: None,
+                    perceptual: None,
                     $($shared: $default,)*
                     $($own,)*
                 }
@@ -111,7 +121,9 @@ macro_rules! body_config {
                     normalisation: self.normalisation,
                     dropout: self.dropout,
                     embedding_dim: self.embedding_dim,
-                    column_weights: self.column_weights,
+                    column_weights: self.column_weights.clone(),
+                    image_loss: self.image_loss,
+                    perceptual: self.perceptual.clone(),
                 }
             }
         }
@@ -140,8 +152,12 @@ pub(crate) struct Body {
     pub dropout: f32,
     /// Width of the vectors that stand for the levels of a category.
     pub embedding_dim: Option<usize>,
-    /// How much the kinds of columns of a mixed table count.
+    /// How much the columns of a table count.
     pub column_weights: ColumnWeights,
+    /// What images are compared by beside their pixels.
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of a trained encoder.
+    pub perceptual: Option<Perceptual>,
 }
 
 impl Body {
@@ -161,7 +177,22 @@ impl Body {
             return Err(Error::config("activation", name_of(self.activation), expected));
         }
         self.dropout().check()?;
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
+        self.perceptual.as_ref().map_or(Ok(()), Perceptual::check)?;
         self.column_weights.check()
+    }
+
+    /// How its output is finished and compared.
+    ///
+    /// # Errors
+    /// If the samples have no such column, or aren't what a loss looks at.
+    pub fn head(&self, shape: &SampleShape) -> Result<Head> {
+        self.column_weights.fits(shape)?;
+        Head::new(shape, self.output_activation, self.column_weights.clone()).with_views(
+            shape,
+            self.image_loss,
+            self.perceptual.as_ref(),
+        )
     }
 
     fn dropout(&self) -> Dropout {

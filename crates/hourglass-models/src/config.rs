@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Autoencoder, Contractive, Convolutional, ConvolutionalWinnerTakeAll, DeepStack, Denoising,
-    Error, KSparse, MaskedImage, MaskedTable, RaeL2, Result, Sparse, StackedDenoising,
+    Error, KSparse, MaskedImage, MaskedTable, Perceptual, RaeL2, Result, Sparse, StackedDenoising,
     Undercomplete, Variational, VqVae, Wasserstein, WinnerTakeAll,
 };
 
@@ -17,6 +17,10 @@ pub(crate) trait Architecture {
     fn latent_dim(&self) -> Option<usize>;
     /// Activation of its output.
     fn output_activation(&self) -> Activation;
+    /// Its comparison in the features of a trained encoder.
+    fn perceptual(&self) -> Option<Perceptual> {
+        None
+    }
     /// Sizes and what distinguishes it, for people: `784-1000-784, k = 25`.
     fn describe(&self, n_features: usize) -> String;
     /// Its cross-field rules, and those against the loss.
@@ -109,6 +113,23 @@ impl ModelConfig {
     /// Activation of its output.
     pub fn output_activation(&self) -> Activation {
         self.architecture().output_activation()
+    }
+
+    /// The comparison in the features of a trained encoder, where it has one: whoever trains the
+    /// model gives it the encoder with [`Autoencoder::look_through`].
+    pub fn perceptual(&self) -> Option<Perceptual> {
+        self.architecture().perceptual()
+    }
+
+    /// Counted up where a model starts to learn something else from the same seed.
+    pub fn version(&self) -> u32 {
+        match self {
+            // Its images share no mask any more.
+            ModelConfig::MaskedImage(_) => 2,
+            // Output and image pass through the activation together.
+            ModelConfig::Convolutional(config) if config.image_loss.is_some() => 2,
+            _ => 1,
+        }
     }
 
     /// One line for people: `k_sparse 784-1000-784, k = 25`.

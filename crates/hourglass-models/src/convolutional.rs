@@ -8,21 +8,24 @@
 //! al., arXiv:1707.02937 (ICNR). Differs from the first paper: strides instead of max pooling, a
 //! dense latent, all layers trained together.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
     Activation, BatchNorm, Buffer, Chain, Conv2d, ConvStack, ConvTranspose2d, Corruption, Dense,
-    Init, Link, Loss, Parameter, Select, WeightOrder, Window, pixel_shuffle, upsample_nearest,
+    Init, Link, Loss, Parameter, Prelu, Select, WeightOrder, Window, pixel_shuffle,
+    upsample_nearest,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{check_width, corruption_words, parameters_of};
-use crate::config::{Architecture, linear};
+use crate::config::{Architecture, linear, name_of};
 use crate::head::Head;
 use crate::image_loss::ImageLoss;
 use crate::maps::{MapSize, as_maps, flat};
-use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Result};
+use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Perceptual, Result};
 
 /// How the decoder doubles a map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +58,10 @@ pub struct Convolutional {
     /// Activation of the convolutions. Default: `relu`.
     #[serde(default)]
     pub activation: Activation,
+    /// Whether the convolutions have rectifiers with a trained slope below 0, one a channel (PReLU:
+    /// He et al., arXiv:1502.01852), in place of `activation`. Default: `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prelu: bool,
     /// Activation of the latent. Default: `linear`.
     #[serde(default = "linear")]
     pub latent_activation: Activation,
@@ -73,6 +80,9 @@ pub struct Convolutional {
     /// What images are compared by beside their pixels. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of an encoder that an earlier run trained. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<Perceptual>,
 }
 
 fn three() -> usize {
@@ -88,12 +98,14 @@ impl Convolutional {
             kernel: three(),
             upsampling: Upsampling::default(),
             activation: Activation::default(),
+            prelu: false,
             latent_activation: linear(),
             output_activation: linear(),
             batch_norm: false,
             init: None,
             corruption: None,
             image_loss: None,
+            perceptual: None,
         }
     }
 
@@ -107,11 +119,23 @@ impl Convolutional {
             with(Upsampling::PixelShuffle),
             Convolutional { batch_norm: true, ..with(Upsampling::Resize) },
             Convolutional { image_loss: Some(ImageLoss::Edges { weight: 0.05 }), ..one.clone() },
+            Convolutional { prelu: true, activation: Activation::Relu, ..one.clone() },
         ]
     }
 
     fn init_for(&self, activation: Activation) -> Init {
         self.init.unwrap_or(Init::for_activation(activation))
+    }
+
+    /// What an inner layer applies by itself.
+    fn own_activation(&self) -> Activation {
+        if self.prelu { Activation::Linear } else { self.activation }
+    }
+
+    /// The rectifier with trained slopes that follows a layer, where they are asked for.
+    fn prelu_of(&self, layer: &str, n_channels: usize) -> Result<Option<Prelu>> {
+        let name = format!("{layer}.prelu");
+        Ok(self.prelu.then(|| Prelu::new(&name, n_channels)).transpose()?)
     }
 }
 
@@ -122,6 +146,10 @@ impl Architecture for Convolutional {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -151,13 +179,17 @@ impl Architecture for Convolutional {
         if self.kernel.is_multiple_of(2) {
             return Err(Error::config("kernel", self.kernel, "odd"));
         }
+        if self.prelu && self.activation != Activation::Relu {
+            let expected = "`relu`, or absent, where `prelu` is true";
+            return Err(Error::config("activation", name_of(self.activation), expected));
+        }
         self.image_loss.map_or(Ok(()), ImageLoss::check)?;
+        self.perceptual.as_ref().map_or(Ok(()), Perceptual::check)?;
         Ok(self.corruption.map_or(Ok(()), Corruption::check)?)
     }
 
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
         let size = MapSize::of(shape, "convolutional")?;
-        self.image_loss.map_or(Ok(()), |loss| loss.fits(shape, "convolutional"))?;
         Ok(Box::new(Model::new(self, shape, size, seed)?))
     }
 }
@@ -180,6 +212,8 @@ struct Layer {
     size: [usize; 2],
     /// What follows the normalisation or the shuffle; elsewhere the kernel has it.
     activation: Activation,
+    /// What follows in its place.
+    prelu: Option<Prelu>,
 }
 
 impl Layer {
@@ -200,14 +234,18 @@ impl Layer {
         if let Some(norm) = &self.norm {
             output = norm.forward(&output.contiguous()?, is_training)?;
         }
-        Ok(self.activation.forward(&output)?)
+        match &self.prelu {
+            Some(prelu) => Ok(prelu.forward(&output.contiguous()?)?),
+            None => Ok(self.activation.forward(&output)?),
+        }
     }
 
     /// Adds it to a stack of convolutions, unless something stands between them.
     fn stacked(&self, stack: ConvStack) -> Option<ConvStack> {
-        match (&self.kernel, self.upsampling, &self.norm) {
-            (Kernel::Plain(conv), None, None) => Some(stack.then(conv)),
-            (Kernel::Transposed(conv), _, None) => Some(stack.then_transposed(conv)),
+        let is_bare = self.norm.is_none() && self.prelu.is_none();
+        match (&self.kernel, self.upsampling) {
+            (Kernel::Plain(conv), None) if is_bare => Some(stack.then(conv)),
+            (Kernel::Transposed(conv), _) if is_bare => Some(stack.then_transposed(conv)),
             _ => None,
         }
     }
@@ -218,6 +256,7 @@ impl Layer {
             Kernel::Transposed(conv) => conv.parameters(),
         };
         parameters.extend(self.norm.iter().flat_map(BatchNorm::parameters));
+        parameters.extend(self.prelu.iter().map(|prelu| prelu.slope().clone()));
         parameters
     }
 }
@@ -227,13 +266,14 @@ struct Model {
     encoder: Vec<Layer>,
     latent: Dense,
     unfold: Dense,
+    /// What follows the maps that it unfolds, where slopes are trained.
+    unfold_prelu: Option<Prelu>,
     decoder: Vec<Layer>,
     head: Head,
     input: MapSize,
     /// The smallest maps.
     inner: MapSize,
     corruption: Option<Corruption>,
-    image_loss: Option<ImageLoss>,
     parameters: Vec<Parameter>,
     buffers: Vec<Buffer>,
 }
@@ -266,24 +306,31 @@ impl Model {
         let latent = dense(&name, (n_inner, n_latent), order, activation)?;
         let order = WeightOrder::InOut;
         let unfold = dense("decoder.unfold", (n_latent, n_inner), order, config.activation)?;
+        let unfold_prelu = config.prelu_of("decoder.unfold", inner.channels)?;
+        let unfold = match unfold_prelu {
+            Some(_) => unfold.with_activation(Activation::Linear),
+            None => unfold,
+        };
         let mut parameters: Vec<_> = encoder.iter().flat_map(Layer::parameters).collect();
         parameters.extend(parameters_of(&latent));
         parameters.extend(parameters_of(&unfold));
+        parameters.extend(unfold_prelu.iter().map(|prelu| prelu.slope().clone()));
         parameters.extend(decoder.iter().flat_map(Layer::parameters));
         let norms = encoder.iter().chain(&decoder).filter_map(|layer| layer.norm.as_ref());
         let buffers = norms.flat_map(BatchNorm::buffers).collect();
-        let head = Head::new(shape, config.output_activation, ColumnWeights::default());
+        let head = Head::new(shape, config.output_activation, ColumnWeights::default())
+            .with_views(shape, config.image_loss, config.perceptual.as_ref())?;
         let corruption = config.corruption;
         Ok(Model {
             encoder,
             latent,
             unfold,
+            unfold_prelu,
             decoder,
             head,
             input,
             inner,
             corruption,
-            image_loss: config.image_loss,
             parameters,
             buffers,
         })
@@ -316,7 +363,10 @@ impl Model {
             None => flat(&run(&self.encoder, as_maps(input, self.input)?, context)?)?,
         };
         let dense = [&self.latent, &self.unfold].map(|layer| Link::new(layer.clone()));
-        let inner = Chain::new(dense.to_vec()).forward(&inner)?;
+        let mut inner = Chain::new(dense.to_vec()).forward(&inner)?;
+        if let Some(prelu) = &self.unfold_prelu {
+            inner = flat(&prelu.forward(&as_maps(&inner, self.inner)?)?)?;
+        }
         match stack_of(&self.decoder) {
             Some(stack) => {
                 Ok(stack.with_activation(activation).forward_flat(&inner, self.inner.size)?)
@@ -350,14 +400,15 @@ fn down(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> R
     let (name, k) = (format!("encoder.{index}"), config.kernel);
     let (window, channels) = (Window::square(k, 2, k / 2), (pair[0].channels, pair[1].channels));
     let init = config.init_for(config.activation);
-    let (within, activation) = placed(config.activation, !config.batch_norm);
+    let (within, activation) = placed(config.own_activation(), !config.batch_norm);
     let conv = Conv2d::new(&name, channels, window, within, init, seed)?;
     let norm = match config.batch_norm {
         true => Some(BatchNorm::new(&format!("{name}.norm"), pair[1].channels)?),
         false => None,
     };
     let kernel = Kernel::Plain(if norm.is_some() { conv.without_bias() } else { conv });
-    Ok(Layer { kernel, upsampling: None, norm, size: pair[1].size, activation })
+    let (size, prelu) = (pair[1].size, config.prelu_of(&name, pair[1].channels)?);
+    Ok(Layer { kernel, upsampling: None, norm, size, activation, prelu })
 }
 
 /// A layer of the decoder, from one size to the next larger one. The last one is linear: the head
@@ -372,7 +423,7 @@ fn up(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> Res
         true => Some(BatchNorm::new(&format!("{name}.norm"), pair[1].channels)?),
         false => None,
     };
-    let own = if is_last { Activation::Linear } else { config.activation };
+    let own = if is_last { Activation::Linear } else { config.own_activation() };
     let is_within = norm.is_none() && config.upsampling != Upsampling::PixelShuffle;
     let (within, activation) = placed(own, is_within);
     let same = Window::square(k, 1, k / 2);
@@ -393,7 +444,9 @@ fn up(config: &Convolutional, index: usize, pair: &[MapSize], seed: Seed) -> Res
             Kernel::Plain(if norm.is_some() { conv.without_bias() } else { conv })
         }
     };
-    Ok(Layer { kernel, upsampling: Some(config.upsampling), norm, size: pair[1].size, activation })
+    let prelu = if is_last { None } else { config.prelu_of(&name, pair[1].channels)? };
+    let (size, upsampling) = (pair[1].size, Some(config.upsampling));
+    Ok(Layer { kernel, upsampling, norm, size, activation, prelu })
 }
 
 impl Autoencoder for Model {
@@ -426,6 +479,10 @@ impl Autoencoder for Model {
         self.activations(input, &Context::as_used())
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         let activation = self.head.layer_activation();
         self.head.finish(self.reconstruction(input, activation, &Context::as_used())?)
@@ -439,14 +496,7 @@ impl Autoencoder for Model {
         context: &Context,
     ) -> Result<LossParts> {
         let activation = self.head.loss_activation(loss);
-        let Some(image_loss) = self.image_loss else {
-            let output = self.reconstruction(input, activation, context)?;
-            return LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new());
-        };
-        let raw = self.reconstruction(input, Activation::Linear, context)?;
-        let image = self.head.layer_activation().forward(&raw)?;
-        let others = vec![image_loss.part(&image, target, self.input)?];
-        let output = activation.forward(&raw)?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, others)
+        let output = self.reconstruction(input, activation, context)?;
+        self.head.parts(&output, target, loss)
     }
 }

@@ -2,13 +2,15 @@
 //! output layer, and the head that finishes and compares its output. It knows no encoder, save
 //! that it may borrow its weights.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{Buffer, Dense, Link, Loss, Parameter, Select, WeightOrder};
 
 use crate::body::{Body, Stack, parameters_of};
 use crate::head::Head;
-use crate::{Context, Result};
+use crate::{Autoencoder, Context, LossParts, Result};
 
 /// From a latent to a reconstruction.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// A decoder with weights of its own.
     pub fn new(body: &Body, shape: &SampleShape, seed: Seed) -> Result<Self> {
-        let head = Head::new(shape, body.output_activation, body.column_weights);
+        let head = body.head(shape)?;
         let hidden = body.decoder(seed)?;
         let n_in = *body.hidden_dims.first().unwrap_or(&body.latent_dim);
         let name = format!("decoder.{}", body.hidden_dims.len());
@@ -36,7 +38,7 @@ impl Decoder {
 
     /// A decoder that reads the weights of these encoder layers, transposed, the latent's last.
     pub fn tied_to(encoder: &[Dense], body: &Body, shape: &SampleShape) -> Result<Self> {
-        let head = Head::new(shape, body.output_activation, body.column_weights);
+        let head = body.head(shape)?;
         let mirrored = |i: usize, activation| {
             Dense::tied_to(&encoder[encoder.len() - 1 - i], &format!("decoder.{i}"), activation)
         };
@@ -47,8 +49,7 @@ impl Decoder {
         Ok(Decoder { hidden, output, head, is_tied: true })
     }
 
-    /// The reconstruction loss of a batch, a scalar. The latent may be known to be zero but for a
-    /// few entries.
+    /// The losses of a batch. The latent may be known to be zero but for a few entries.
     pub fn loss(
         &self,
         latent: &Tensor,
@@ -56,21 +57,29 @@ impl Decoder {
         target: &Tensor,
         loss: &Loss,
         context: &Context,
-    ) -> Result<Tensor> {
-        let output = self.compared(latent, is_sparse, loss, context)?;
-        self.head.loss(&output, target, loss)
+    ) -> Result<LossParts> {
+        let output = self.output.with_activation(self.head.loss_activation(loss));
+        self.head.parts(&self.forward(latent, is_sparse, &output, context)?, target, loss)
     }
 
-    /// What the loss compares with the target.
-    pub fn compared(
+    /// The same where values of the input that aren't the target's count more.
+    pub fn emphasised_loss(
         &self,
         latent: &Tensor,
-        is_sparse: bool,
+        (input, target): (&Tensor, &Tensor),
+        emphasis: f32,
         loss: &Loss,
         context: &Context,
-    ) -> Result<Tensor> {
+    ) -> Result<LossParts> {
         let output = self.output.with_activation(self.head.loss_activation(loss));
-        self.forward(latent, is_sparse, &output, context)
+        let output = self.forward(latent, false, &output, context)?;
+        let reconstruction = self.head.emphasised(&output, input, target, loss, emphasis)?;
+        LossParts::sum(reconstruction, self.head.views(&output, target, loss)?)
+    }
+
+    /// Gives the perceptual loss its encoder.
+    pub fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
     }
 
     /// The reconstruction of a batch.
@@ -80,7 +89,7 @@ impl Decoder {
     }
 
     /// Everything up to what the loss compares as links of a chain; `None` where something stands
-    /// between the layers, or a table has a loss for each kind of column.
+    /// between the layers, or there is more than the mean loss of the file.
     pub fn links(&self, is_sparse: bool, loss: &Loss, context: &Context) -> Option<Vec<Link>> {
         let mut links = self.hidden.links(context).filter(|_| self.head.is_plain())?;
         let output = self.output.with_activation(self.head.loss_activation(loss));

@@ -7,6 +7,8 @@
 //! rows, numeric columns RankGauss-scaled (a matter of the preprocessing), trained on all rows. It
 //! is not in a paper; the figures are from the author's description in the competition's forum.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -20,7 +22,10 @@ use crate::body::{
 };
 use crate::config::{Architecture, linear};
 use crate::head::Head;
-use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Normalisation, Result};
+use crate::{
+    Autoencoder, ColumnWeights, Context, Error, ImageLoss, LossParts, Normalisation, Perceptual,
+    Result,
+};
 
 /// Hyperparameters of the deep-stack denoising autoencoder. Its latent is as wide as all hidden
 /// layers together.
@@ -54,9 +59,16 @@ pub struct DeepStack {
     /// learnt with the autoencoder. Default: none, levels meet the first layer as columns of 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
-    /// How much the kinds of columns of a mixed table count. Default: 1 each.
+    /// How much the columns of a table count. Default: 1 each.
     #[serde(default, skip_serializing_if = "ColumnWeights::is_default")]
     pub column_weights: ColumnWeights,
+    /// What images are compared by beside their pixels. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of an encoder that an earlier run trained; not for tables of
+    /// several kinds of columns. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<Perceptual>,
     /// What is done to the input during training; the winner swapped 15 % of the values.
     pub corruption: Corruption,
 }
@@ -74,6 +86,8 @@ impl DeepStack {
             dropout: 0.0,
             embedding_dim: None,
             column_weights: ColumnWeights::default(),
+            image_loss: None,
+            perceptual: None,
             corruption,
         }
     }
@@ -94,7 +108,9 @@ impl DeepStack {
             normalisation: self.normalisation,
             dropout: self.dropout,
             embedding_dim: self.embedding_dim,
-            column_weights: self.column_weights,
+            column_weights: self.column_weights.clone(),
+            image_loss: self.image_loss,
+            perceptual: self.perceptual.clone(),
         }
     }
 }
@@ -106,6 +122,10 @@ impl Architecture for DeepStack {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -133,7 +153,7 @@ impl Architecture for DeepStack {
         let body = self.body();
         let n_features = shape.n_features();
         let encoder = body.encoder(shape, seed)?;
-        let head = Head::new(shape, body.output_activation, body.column_weights);
+        let head = body.head(shape)?;
         let (widths, order) = ((encoder.n_out(), n_features), WeightOrder::InOut);
         let output = body.dense("decoder.0", widths, order, body.output_activation, seed)?;
         let output = output.with_activation(head.layer_activation());
@@ -197,6 +217,10 @@ impl Autoencoder for Model {
         self.encoder.stack().hidden(&embedded, &Context::as_used())
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.n_features)?;
         let hidden = self.encoder.forward(input, &Context::as_used())?;
@@ -214,6 +238,6 @@ impl Autoencoder for Model {
         let hidden = self.encoder.forward(input, context)?;
         let output = self.output.with_activation(self.head.loss_activation(loss));
         let output = output.forward(&hidden, Select::All)?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
+        self.head.parts(&output, target, loss)
     }
 }

@@ -15,7 +15,8 @@ mlp_config! {
         /// What is done to the input during training.
         corruption: Corruption,
         /// Weight of a corrupted value in the loss, beside 1 for the others; above 0. A value is
-        /// corrupted where it differs from the clean one. Not for tables. Default: 1.
+        /// corrupted where it differs from the clean one, a category of a table where one of its
+        /// levels does. Default: 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         emphasis: Option<f32>,
     }
@@ -39,12 +40,17 @@ impl MlpArchitecture for Denoising {
     }
 
     fn check_own(&self) -> Result<()> {
-        match self.emphasis {
-            Some(weight) if !(weight > 0.0 && weight.is_finite()) => {
-                Err(Error::config("emphasis", weight, "above 0"))
-            }
-            _ => Ok(()),
+        check_emphasis(self.emphasis)
+    }
+}
+
+/// That a weight of what was corrupted is above 0.
+pub(crate) fn check_emphasis(emphasis: Option<f32>) -> Result<()> {
+    match emphasis {
+        Some(weight) if !(weight > 0.0 && weight.is_finite()) => {
+            Err(Error::config("emphasis", weight, "above 0"))
         }
+        _ => Ok(()),
     }
 }
 

@@ -58,6 +58,12 @@ pub enum Error {
         /// The loss.
         loss: String,
     },
+    /// A perceptual loss has nothing to look through.
+    #[error(
+        "`perceptual` is present, but the model was given no encoder\nhint: call `look_through` with \
+         a trained one before training"
+    )]
+    NoLens,
     /// The input has another width than the model.
     #[error("the input has {found} columns, but the model was built for {expected}")]
     InputWidth {

@@ -69,21 +69,6 @@ impl ImageLoss {
         }
     }
 
-    /// Whether samples are large enough.
-    pub(crate) fn fits(self, shape: &SampleShape, kind: &'static str) -> Result<()> {
-        let (name, _, least) = self.facts();
-        let [height, width] = MapSize::of(shape, kind)?.size;
-        if height.min(width) >= least {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            kind,
-            expected: format!("images of {least} x {least} or more for `image_loss` = `{name}`"),
-            found: format!("{height} x {width}"),
-            hint: "another `image_loss`, or none".to_owned(),
-        })
-    }
-
     /// The name of its part of the loss, and the part with its weight, a scalar.
     ///
     /// # Shapes
@@ -103,6 +88,24 @@ impl ImageLoss {
         };
         Ok((name, (loss * f64::from(weight))?))
     }
+}
+
+/// The size of samples that such a loss can compare.
+///
+/// # Errors
+/// [`Error::Shape`] for images that are too small, and for anything else.
+pub(crate) fn image_size(image_loss: ImageLoss, shape: &SampleShape) -> Result<MapSize> {
+    let (name, _, least) = image_loss.facts();
+    let found = match *shape {
+        SampleShape::Image { channels, height, width } if height.min(width) >= least => {
+            return Ok(MapSize { channels, size: [height, width] });
+        }
+        SampleShape::Image { height, width, .. } => format!("{height} x {width}"),
+        _ => format!("rows of {} columns", shape.n_features()),
+    };
+    let (kind, hint) = ("image_loss", "another `image_loss`, or none".to_owned());
+    let expected = format!("images of {least} x {least} or more for `{name}`");
+    Err(Error::Shape { kind, expected, found, hint })
 }
 
 #[cfg(test)]
@@ -159,6 +162,35 @@ mod tests {
     }
 
     #[test]
+    fn every_model_of_images_takes_one() {
+        let shape = SampleShape::Image { channels: 2, height: 6, width: 5 };
+        let mut rng = Seed::new(3).rng();
+        let rows = Matrix::from_shape_simple_fn((9, 60), || rng.random::<f32>());
+        let x = rows_of(rows.view()).unwrap();
+        let mut n_kinds = std::collections::BTreeSet::new();
+        for config in ModelConfig::examples_for(&shape) {
+            let mut value = serde_json::to_value(&config).unwrap();
+            let own = value.as_object_mut().unwrap().values_mut().next().unwrap();
+            own["image_loss"] = serde_json::json!({"edges": {"weight": 0.5}});
+            let Ok(config) = serde_json::from_value::<ModelConfig>(value) else { continue };
+            n_kinds.insert(config.kind());
+            let model = build(&config, &shape, Seed::new(4)).unwrap();
+            let context = Context::train(100.25, 102, Seed::new(1));
+            let of = model.loss(&x, &x, &Loss::Mse, &context).unwrap();
+            let part = of.others.iter().find(|(name, _)| *name == "edges").unwrap();
+            assert!(part.1.to_scalar::<f32>().unwrap() > 0.0, "{}", config.kind());
+            backward(&of.total, model.parameters()).unwrap();
+            for parameter in model.parameters() {
+                let gradient = parameter.gradient().unwrap_or_default();
+                assert!(gradient.iter().any(|g| *g != 0.0), "{config:?} {}", parameter.name());
+            }
+            let table = build(&config, &SampleShape::Vector { len: 60 }, Seed::new(1));
+            assert!(table.is_err(), "{}", config.kind());
+        }
+        assert_eq!(n_kinds.len(), 15, "all but one: {n_kinds:?}");
+    }
+
+    #[test]
     fn images_that_are_too_small_are_an_error() {
         let shape = SampleShape::Image { channels: 1, height: 8, width: 12 };
         let build = |image_loss| build(&model_of(image_loss), &shape, Seed::new(1));
@@ -167,7 +199,7 @@ mod tests {
             panic!("a window of 11 doesn't fit into 8 pixels");
         };
         let error = error.to_string();
-        assert!(error.contains("images of 11 x 11 or more for `image_loss` = `ssim`"), "{error}");
+        assert!(error.contains("images of 11 x 11 or more for `ssim`"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //! A patch that is seen is never predicted in training. So [`Autoencoder::reconstruct`] shows an
 //! image in several parts, one after the other, and takes each patch as predicted while hidden.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -27,7 +29,7 @@ use crate::config::{Architecture, linear};
 use crate::head::Head;
 use crate::maps::MapSize;
 use crate::transformer::{Block, drawn};
-use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Result};
+use crate::{Autoencoder, ColumnWeights, Context, Error, ImageLoss, LossParts, Perceptual, Result};
 
 /// Hyperparameters of the masked autoencoder for images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +58,13 @@ pub struct MaskedImage {
     /// Activation of the output; it must reach the range of the prepared data. Default: `linear`.
     #[serde(default = "linear")]
     pub output_activation: Activation,
+    /// What images are compared by beside their hidden pixels; the seen ones stand in as they are.
+    /// Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of an encoder that an earlier run trained. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<Perceptual>,
 }
 
 fn one() -> usize {
@@ -82,17 +91,21 @@ impl MaskedImage {
             decoder_dim: None,
             n_heads: four(),
             output_activation: linear(),
+            image_loss: None,
+            perceptual: None,
         }
     }
 
     pub(crate) fn examples() -> Vec<Self> {
-        vec![MaskedImage {
+        let plain = MaskedImage {
             mask_share: 0.5,
             n_blocks: 1,
             n_heads: 2,
             decoder_dim: Some(16),
             ..MaskedImage::new(16)
-        }]
+        };
+        let image_loss = Some(ImageLoss::Edges { weight: 0.05 });
+        vec![plain.clone(), MaskedImage { image_loss, ..plain }]
     }
 
     fn decoder_dim(&self) -> usize {
@@ -107,6 +120,10 @@ impl Architecture for MaskedImage {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -142,7 +159,8 @@ impl Architecture for MaskedImage {
         if !(self.mask_share > 0.0 && self.mask_share < 1.0) {
             return Err(Error::config("mask_share", self.mask_share, "between 0 and 1"));
         }
-        Ok(())
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
+        self.perceptual.as_ref().map_or(Ok(()), Perceptual::check)
     }
 
     fn build(&self, shape: &SampleShape, seed: Seed) -> Result<Box<dyn Autoencoder>> {
@@ -285,7 +303,8 @@ impl Model {
         parameters.extend(decoder.iter().flat_map(Block::parameters));
         parameters.extend(decoder_norm.parameters());
         parameters.extend(parameters_of(&output));
-        let head = Head::new(shape, config.output_activation, ColumnWeights::default());
+        let head = Head::new(shape, config.output_activation, ColumnWeights::default())
+            .with_views(shape, config.image_loss, config.perceptual.as_ref())?;
         Ok(Model {
             latent_dim: width,
             mask_share: config.mask_share,
@@ -368,6 +387,31 @@ impl Model {
         (0..self.patches.n as u32).collect()
     }
 
+    /// The losses that look at whole images: hidden pixels as predicted, the others as they are.
+    fn views(
+        &self,
+        predicted: &Tensor,
+        places: &[u32],
+        target: &Tensor,
+        loss: &Loss,
+    ) -> Result<Vec<(&'static str, Tensor)>> {
+        if self.head.is_plain() {
+            return Ok(Vec::new());
+        }
+        let n_pixels = target.elem_count();
+        let mut order: Vec<u32> = (0..n_pixels as u32).collect();
+        for (position, &place) in (n_pixels as u32..).zip(places) {
+            order[place as usize] = position;
+        }
+        let predicted = match loss {
+            Loss::Bce => self.head.layer_activation().forward(predicted)?,
+            _ => predicted.clone(),
+        };
+        let both = Tensor::cat(&[target.flatten_all()?, predicted.flatten_all()?], 0)?;
+        let image = both.index_select(&index(order)?, 0)?.reshape(target.shape())?;
+        self.head.views_of_image(&image, target)
+    }
+
     fn mean_over_patches(&self, tokens: &Tensor, n_rows: usize) -> Result<Tensor> {
         Ok(tokens.reshape((n_rows, (), self.latent_dim))?.mean(1)?)
     }
@@ -400,6 +444,10 @@ impl Autoencoder for Model {
         let n_rows = input.dim(0)?;
         let tokens = self.tokens(input, &self.all().repeat(n_rows))?;
         tokens.iter().map(|tokens| self.mean_over_patches(tokens, n_rows)).collect()
+    }
+
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
@@ -442,8 +490,9 @@ impl Autoencoder for Model {
         };
         let output = pixels(&self.predicted(input, &visible, &hidden)?, positions)?;
         let output = self.head.loss_activation(loss).forward(&output)?;
-        let target = pixels(target, places)?;
-        LossParts::sum(self.head.loss(&output, &target, loss)?, Vec::new())
+        let of_hidden = pixels(target, places.clone())?;
+        let views = self.views(&output, &places, target, loss)?;
+        LossParts::sum(self.head.loss(&output, &of_hidden, loss)?, views)
     }
 }
 

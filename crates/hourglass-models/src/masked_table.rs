@@ -7,6 +7,8 @@
 //! value counts as replaced where it differs from the clean one. Differs from it: the value head
 //! mirrors the encoder and takes mixed tables.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -16,7 +18,8 @@ use hourglass_nn::{
 use crate::body::{Encoder, body_config, check_width, corruption_words, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
-use crate::{Autoencoder, Context, Error, LossParts, Result};
+use crate::denoising::check_emphasis;
+use crate::{Autoencoder, Context, Error, LossParts, Perceptual, Result};
 
 body_config! {
     /// Hyperparameters of the masked autoencoder for tables.
@@ -29,6 +32,10 @@ body_config! {
         /// Default: 0.5, as in the paper, where the reconstruction counts twice.
         #[serde(default = "half")]
         mask_weight: f32 = half(),
+        /// Weight of a replaced value in the reconstruction, beside 1 for the others; above 0. A
+        /// category counts as replaced as a whole. Default: 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        emphasis: Option<f32> = None,
     }
     own {
         /// What replaces values during training; the paper swaps 30 % of them with those of other
@@ -44,12 +51,13 @@ fn half() -> f32 {
 impl MaskedTable {
     pub(crate) fn examples() -> Vec<Self> {
         let corruption = Corruption::Masking { share: 0.1 };
-        vec![MaskedTable {
+        let plain = MaskedTable {
             hidden_dims: vec![40],
             activation: Activation::Tanh,
             latent_activation: Activation::Tanh,
             ..MaskedTable::new(30, corruption)
-        }]
+        };
+        vec![MaskedTable { emphasis: Some(2.0), ..plain.clone() }, plain]
     }
 }
 
@@ -60,6 +68,10 @@ impl Architecture for MaskedTable {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -75,6 +87,7 @@ impl Architecture for MaskedTable {
         if !(self.mask_weight > 0.0 && self.mask_weight.is_finite()) {
             return Err(Error::config("mask_weight", self.mask_weight, "above 0"));
         }
+        check_emphasis(self.emphasis)?;
         Ok(self.corruption.check()?)
     }
 
@@ -156,6 +169,10 @@ impl Autoencoder for Model {
         Ok(hidden)
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.decoder.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         self.decoder.reconstruct(&self.encode(input)?, false)
     }
@@ -170,10 +187,15 @@ impl Autoencoder for Model {
         check_width(input, self.n_features)?;
         let hidden = self.encoder.forward(input, context)?;
         let latent = self.latent.forward(&hidden, Select::All)?;
-        let reconstruction = self.decoder.loss(&latent, false, target, loss, context)?;
+        let compared = match self.config.emphasis {
+            Some(emphasis) => {
+                self.decoder.emphasised_loss(&latent, (input, target), emphasis, loss, context)?
+            }
+            None => self.decoder.loss(&latent, false, target, loss, context)?,
+        };
         let replaced = input.ne(target)?.to_dtype(input.dtype())?;
         let found = self.mask.forward(&latent, Select::All)?;
         let mask = (Loss::Bce.mean(&found, &replaced)? * f64::from(self.config.mask_weight))?;
-        LossParts::sum(reconstruction, vec![("mask", mask)])
+        compared.and(vec![("mask", mask)])
     }
 }

@@ -1,6 +1,8 @@
 //! The fully connected autoencoder with one latent layer, whose architectures differ in what keeps
 //! that layer from copying, as data ([`Constraint`]).
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -134,9 +136,6 @@ impl Mlp {
             [encoder.parameters(), parameters_of(&latent), decoder.parameters()].concat();
         let buffers = [encoder.buffers(), decoder.buffers()].concat();
         let (corruption, emphasis) = (layers.corruption, layers.emphasis);
-        if emphasis.is_some() && !shape.groups().is_empty() {
-            return Err(Error::config("emphasis", "present", "absent for a table"));
-        }
         Ok(Mlp {
             encoder,
             latent,
@@ -331,6 +330,10 @@ impl Autoencoder for Mlp {
         self.activations(&embedded, self.encode_select(), &Context::as_used())
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.decoder.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.n_features)?;
         let context = Context::as_used();
@@ -356,29 +359,12 @@ impl Autoencoder for Mlp {
         let activations = self.activations(&embedded, select, context)?;
         let latent = &activations[activations.len() - 1];
         let is_sparse = self.is_sparse(select);
-        let reconstruction = match self.emphasis {
+        let compared = match self.emphasis {
             Some(emphasis) => {
-                let output = self.decoder.compared(latent, is_sparse, loss, context)?;
-                emphasised(&output, input, target, loss, emphasis)?
+                self.decoder.emphasised_loss(latent, (input, target), emphasis, loss, context)?
             }
             None => self.decoder.loss(latent, is_sparse, target, loss, context)?,
         };
-        LossParts::sum(reconstruction, self.prices(&activations, context)?)
+        compared.and(self.prices(&activations, context)?)
     }
-}
-
-/// The mean loss with another weight where the input isn't the target.
-fn emphasised(
-    output: &Tensor,
-    input: &Tensor,
-    target: &Tensor,
-    loss: &Loss,
-    emphasis: f32,
-) -> Result<Tensor> {
-    let flat = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-    let pairs = flat(input)?.into_iter().zip(flat(target)?);
-    let weights: Vec<f32> = pairs.map(|(x, y)| if x == y { 1.0 } else { emphasis }).collect();
-    // As one row, since every value of the batch has a weight of its own.
-    let [output, target] = [output, target].map(|tensor| tensor.reshape((1, weights.len())));
-    Ok(loss.weighted_mean(&output?, &target?, &weights)?)
 }

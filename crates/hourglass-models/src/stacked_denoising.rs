@@ -11,6 +11,8 @@
 //! on; what is left of `train.epochs` trains the whole. Judged is always the whole, so early
 //! stopping should be patient enough for the greedy part.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -20,7 +22,7 @@ use hourglass_nn::{
 use crate::body::{body_config, check_width, corruption_words, parameters_of};
 use crate::config::Architecture;
 use crate::head::Head;
-use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Perceptual, Phase, Result};
 
 body_config! {
     /// Hyperparameters of the stacked denoising autoencoder; `activation` is that of every layer,
@@ -55,6 +57,10 @@ impl Architecture for StackedDenoising {
         self.output_activation
     }
 
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
+    }
+
     fn describe(&self, n_features: usize) -> String {
         format!(
             "{}, {} epochs a layer{}",
@@ -85,7 +91,7 @@ impl Architecture for StackedDenoising {
         let mut widths = vec![shape.n_features()];
         widths.extend(&self.hidden_dims);
         widths.push(self.latent_dim);
-        let head = Head::new(shape, self.output_activation, self.column_weights);
+        let head = body.head(shape)?;
         let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
         for (i, pair) in widths.windows(2).enumerate() {
             let (name, order) = (format!("encoder.{i}"), WeightOrder::OutIn);
@@ -138,12 +144,14 @@ impl Model {
         Ok(activations)
     }
 
-    fn compare(&self, before_output: &Tensor, target: &Tensor, loss: &Loss) -> Result<Tensor> {
+    fn compare(&self, before_output: &Tensor, target: &Tensor, loss: &Loss) -> Result<LossParts> {
         let output = self.decoder[0].with_activation(self.head.loss_activation(loss));
-        self.head.loss(&output.forward(before_output, Select::All)?, target, loss)
+        self.head.parts(&output.forward(before_output, Select::All)?, target, loss)
     }
 
     fn corrupted(&self, input: &Tensor, context: &Context) -> Result<Tensor> {
+        let corruption = self.config.corruption.scaled(context.corruption_strength);
+        let Some(corruption) = corruption else { return Ok(input.clone()) };
         let rows = to_matrix(input)?;
         let range = rows
             .iter()
@@ -151,7 +159,7 @@ impl Model {
         let shape = SampleShape::Vector { len: rows.ncols() };
         let clean = CleanRows { rows: rows.view(), range, shape: &shape };
         let mut values: Vec<f32> = rows.iter().copied().collect();
-        self.config.corruption.apply(&mut values, &clean, context.seed.child("corruption"))?;
+        corruption.apply(&mut values, &clean, context.seed.child("corruption"))?;
         Ok(Tensor::from_vec(values, input.shape(), input.device())?)
     }
 }
@@ -173,6 +181,10 @@ impl Autoencoder for Model {
         None
     }
 
+    fn corrupts_by_itself(&self) -> bool {
+        true
+    }
+
     fn encode(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.n_features())?;
         self.encoded(input, self.encoder.len())
@@ -185,6 +197,10 @@ impl Autoencoder for Model {
             hidden.push(layer.forward(hidden.last().unwrap_or(input), Select::All)?);
         }
         Ok(hidden)
+    }
+
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
     }
 
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
@@ -200,14 +216,14 @@ impl Autoencoder for Model {
         context: &Context,
     ) -> Result<LossParts> {
         check_width(input, self.n_features())?;
-        let reconstruction = match self.learner(context.phase) {
+        match self.learner(context.phase) {
             None => {
                 let latent = self.encoded(&self.corrupted(input, context)?, self.encoder.len())?;
-                self.compare(&self.before_output(&latent)?, target, loss)?
+                self.compare(&self.before_output(&latent)?, target, loss)
             }
             Some(0) => {
                 let code = self.encoded(&self.corrupted(input, context)?, 1)?;
-                self.compare(&code, target, loss)?
+                self.compare(&code, target, loss)
             }
             Some(layer) => {
                 // The layers below have learnt; they are left as they are.
@@ -215,9 +231,8 @@ impl Autoencoder for Model {
                 let corrupted = self.corrupted(&clean, context)?;
                 let code = self.encoder[layer].forward(&corrupted, Select::All)?;
                 let output = self.decoder[layer].forward(&code, Select::All)?;
-                Loss::Mse.mean(&output, &clean)?
+                LossParts::sum(Loss::Mse.mean(&output, &clean)?, Vec::new())
             }
-        };
-        LossParts::sum(reconstruction, Vec::new())
+        }
     }
 }

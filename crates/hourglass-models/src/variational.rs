@@ -13,6 +13,9 @@
 //! so that the total with `beta = 1` is the negative evidence lower bound. The likelihood is the
 //! one that the loss of the file stands for: `bce` is Bernoulli, `mse` normal with a standard
 //! deviation of `output_std`, without its constant `n_features * ln(output_std * sqrt(2 pi))`.
+//! What else samples are compared by (`image_loss`, `perceptual`) is scaled with it.
+
+use std::sync::Arc;
 
 use candle_core::{D, Tensor};
 use hourglass_core::{Matrix, MatrixView, SampleShape, Seed};
@@ -26,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Encoder, body_config, check_width, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
-use crate::{Autoencoder, Context, Error, LossParts, Phase, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Perceptual, Phase, Result};
 
 /// The log-variance is held between minus and plus this: a standard deviation from 0.0067 to 148.
 /// Unbounded ones are how a variational autoencoder ends in NaN.
@@ -135,6 +138,10 @@ impl Architecture for Variational {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -269,6 +276,10 @@ impl Autoencoder for Model {
         Ok(hidden)
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.decoder.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         self.decoder.reconstruct(&self.encode(input)?, false)
     }
@@ -299,15 +310,16 @@ impl Autoencoder for Model {
         let (n_rows, latent_dim) = mean.dims2()?;
         let noise = normal(n_rows, latent_dim, context.seed.child("latent"))?;
         let latent = (&mean + ((&log_variance * 0.5)?.exp()? * noise)?)?;
-        let reconstruction = self.decoder.loss(&latent, false, target, loss, context)?;
-        let reconstruction = (reconstruction * self.nats(loss))?;
+        let compared = self.decoder.loss(&latent, false, target, loss, context)?;
+        let compared = compared.scaled(self.nats(loss))?;
         let by_dimension = Self::kl_by_dimension(&mean, &log_variance)?;
         let free = f64::from(self.config.free_nats);
         let charged = if free > 0.0 { by_dimension.maximum(free)? } else { by_dimension.clone() };
         let kl = (charged.sum(D::Minus1)? * self.beta(context.phase))?;
         let nats = by_dimension.to_vec1::<f32>()?;
         let variance = log_variance.exp()?.mean(0)?.to_vec1::<f32>()?;
-        Ok(LossParts::sum(reconstruction, vec![("kl", kl)])?
+        Ok(compared
+            .and(vec![("kl", kl)])?
             .with_fact("kl_by_dimension", nats)
             .with_fact("variance_by_dimension", variance))
     }

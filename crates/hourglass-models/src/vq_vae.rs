@@ -8,6 +8,8 @@
 //! "Jukebox", arXiv:2005.00341, section 3.1. Differs from the paper: fully connected, so that it
 //! takes any data.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::linalg::matmul;
 use hourglass_core::{Matrix, MatrixView, SampleShape, Seed};
@@ -20,7 +22,7 @@ use rand::RngExt;
 use crate::body::{Encoder, body_config, check_width, parameters_of};
 use crate::config::Architecture;
 use crate::decoder::Decoder;
-use crate::{Autoencoder, Context, Error, LossParts, Result};
+use crate::{Autoencoder, Context, Error, LossParts, Perceptual, Result};
 
 /// Keeps a mean finite whose code nothing is near to.
 const COUNT_FLOOR: f32 = 1e-5;
@@ -75,6 +77,10 @@ impl Architecture for VqVae {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -307,6 +313,10 @@ impl Autoencoder for Model {
         Ok(hidden)
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.decoder.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         self.decoder.reconstruct(&self.encode(input)?, false)
     }
@@ -331,12 +341,13 @@ impl Autoencoder for Model {
         }
         // The gradient passes the codes by, as if nothing had been replaced.
         let latent = (&encoded + (&codes - &encoded)?.detach())?;
-        let reconstruction = self.decoder.loss(&latent, false, target, loss, context)?;
+        let compared = self.decoder.loss(&latent, false, target, loss, context)?;
         let distance = (&encoded - codes)?.sqr()?.mean_all()?;
         let commitment = (distance * self.commitment)?;
         let mut shares = vec![0.0; self.codebook.counts.values()?.len()];
         nearest.iter().for_each(|&code| shares[code] += 1.0 / nearest.len() as f32);
-        Ok(LossParts::sum(reconstruction, vec![("commitment", commitment)])?
+        Ok(compared
+            .and(vec![("commitment", commitment)])?
             .with_fact("perplexity", vec![perplexity(&shares)])
             .with_fact("code_shares", shares))
     }

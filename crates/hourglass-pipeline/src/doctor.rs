@@ -14,13 +14,13 @@ use hourglass_data::{Loaded, Numeric, PreprocessConfig};
 use hourglass_doctor::{
     Change, Cure, Epoch, Finding, FindingId, Training, after, before, coded_values, during,
 };
-use hourglass_features::Bundle;
 use hourglass_report::Report;
 use serde_json::Value;
 
 use crate::cache::read_json;
 use crate::config::Pipeline;
 use crate::error::Error;
+use crate::lens;
 use crate::run::RunOptions;
 use crate::run_folder::{BASE_KEY, MANIFEST_FILE, REPORT_FILE, RESOLVED_FILE};
 use crate::unfinished;
@@ -114,8 +114,8 @@ pub(crate) fn examine(
         }
         Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
     }
-    match Bundle::load(&repeat) {
-        Ok((_, model)) => {
+    match lens::load_trained(&pipeline.model, &repeat) {
+        Ok(model) => {
             let patient = judged::Patient {
                 pipeline: &pipeline,
                 samples,

@@ -8,6 +8,7 @@ use hourglass_train::{FitOptions, RateRange, range_test};
 
 use crate::config::Pipeline;
 use crate::error::Error;
+use crate::lens;
 use crate::repeat::Rows;
 use crate::run::RunOptions;
 
@@ -28,7 +29,8 @@ pub fn learning_rate_test(
     let mut rows = Rows::new(pipeline, &source, interrupt, 0);
     let samples = &rows.get()?.samples;
     let n_features = samples.shape.n_features();
-    let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
+    let mut model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
+    lens::give(&pipeline.model, model.as_mut())?;
     let fit_options = FitOptions { progress, interrupt, ..FitOptions::default() };
     let train = samples.part(Part::Train);
     let (config, seed) = (&pipeline.train, seed.child("train"));

@@ -14,6 +14,7 @@ mod file;
 mod judgement;
 mod key;
 mod learning_rate;
+mod lens;
 mod lint;
 mod measures;
 mod memory;

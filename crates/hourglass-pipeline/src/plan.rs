@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::Pipeline;
 use crate::key::{Inputs, Key, to_value};
+use crate::lens;
 
 /// What a stage does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +132,12 @@ impl Plan {
             ("preprocess", to_value(&pipeline.preprocess)),
         ]);
         let preprocess = self.push(Kind::Preprocess, at, preprocess_tables, &[data]);
-        let train_tables = tables([("model", model.clone()), ("train", to_value(&pipeline.train))]);
+        let mut train_tables =
+            tables([("model", model.clone()), ("train", to_value(&pipeline.train))]);
+        train_tables.extend(lens::content(&pipeline.model).map(|of| ("perceptual".to_owned(), of)));
         let train = self.push(Kind::Train, at, train_tables, &[preprocess]);
+        // What reads the training is pushed later, and so sees this version in its key.
+        self.stages[train].inputs.version += pipeline.model.version() - 1;
         let pictures = tables([("pictures", Value::Bool(repeat == 0))]);
         let figures = self.push(Kind::Figures, at, pictures, &[preprocess, train]);
 

@@ -19,6 +19,7 @@ use crate::config::Pipeline;
 use crate::error::{Doing, Error};
 use crate::figures::Figures;
 use crate::judgement::{Asked, Judgement, judge};
+use crate::lens;
 use crate::plan::Kind;
 use crate::run::Runner;
 use crate::watch::DoctorsWatch;
@@ -103,7 +104,7 @@ pub(crate) fn run(runner: &mut Runner<'_>, repeat: usize) -> Result<RepeatResult
     })?;
     let bundle = entry.dir;
     let history: History = read_json(&bundle.join(HISTORY_FILE))?;
-    let (_, trained) = Bundle::load(&bundle)?;
+    let trained = lens::load_trained(&pipeline.model, &bundle)?;
 
     let entry = runner.stage(stage(Kind::Figures), |slot| {
         let samples = &rows.get()?.samples;
@@ -284,7 +285,8 @@ pub(crate) fn train(
     let samples = &rows.samples;
     let [low, high] = rows.facts.value_range;
     pipeline.model.check_range(&pipeline.train.loss, low, high)?;
-    let model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
+    let mut model = build(&pipeline.model, &samples.shape, seed.child("model"))?;
+    lens::give(&pipeline.model, model.as_mut())?;
     let checkpoint = slot.dir().join(CHECKPOINT_FILE);
     let doctor = (pipeline.train.on_hopeless == OnHopeless::Stop)
         .then(|| DoctorsWatch::new(pipeline, slot.dir(), watch.observer, watch.progress));

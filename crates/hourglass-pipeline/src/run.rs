@@ -312,6 +312,34 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_run_can_be_looked_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs_dir = folder.path();
+        let first = go(runs_dir, &["repeats=1"], false);
+        let bundle = first.folder.display().to_string();
+        let perceptual =
+            format!("model.undercomplete.perceptual={{bundle='{bundle}', weight=0.5}}");
+        let second = go(runs_dir, &["repeats=1", &perceptual], false);
+        let losses = &second.report.reconstruction.as_ref().unwrap().losses;
+        let part = losses.iter().find(|loss| loss.name == "perceptual");
+        assert!(part.is_some_and(|part| part.validation > 0.0), "{losses:?}");
+        // Another encoder in the same place is another experiment.
+        let other = go(runs_dir, &["repeats=1", "seed=2"], false);
+        for file in ["model.json", "weights.safetensors"] {
+            let [from, to] = [&other, &first].map(|run| run.folder.join("repeat-1").join(file));
+            fs::copy(from, to).unwrap();
+        }
+        assert_ne!(go(runs_dir, &["repeats=1", &perceptual], false).folder, second.folder);
+
+        let wide = ["repeats=1", "data.builtin.dataset='breast_cancer'", &perceptual];
+        let overrides: Vec<String> = wide.iter().map(|text| (*text).to_owned()).collect();
+        let pipeline = crate::parse(SMALL, "small", &overrides).unwrap();
+        let error = run(&pipeline, &options(runs_dir, false), &Silent, &Interrupt::new());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("`perceptual.bundle` is of an encoder for 4 columns"), "{error}");
+    }
+
+    #[test]
     fn event_files_lie_in_the_run_directory() {
         let folder = tempfile::tempdir().unwrap();
         let outcome = go(folder.path(), &["train.tensorboard=true"], false);

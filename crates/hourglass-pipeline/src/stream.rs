@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{Cache, read_json, write_json};
 use crate::config::Pipeline;
 use crate::error::{Doing, Error};
+use crate::lens;
 use crate::plan::Plan;
 use crate::repeat::{CHECKPOINT_FILE, HISTORY_FILE, checkpoint_interval};
 use crate::run::RunOptions;
@@ -128,7 +129,8 @@ fn stream_fold(
     say_time(progress, "preprocess", clock);
 
     let clock = Instant::now();
-    let model = build(&pipeline.model, &fitted.preprocessor().shape(), seed.child("model"))?;
+    let mut model = build(&pipeline.model, &fitted.preprocessor().shape(), seed.child("model"))?;
+    lens::give(&pipeline.model, model.as_mut())?;
     let (history, model) = match folder.join(HISTORY_FILE).exists() {
         // It was interrupted when it had trained.
         true => (read_json(&folder.join(HISTORY_FILE))?, Bundle::load(&folder)?.1),

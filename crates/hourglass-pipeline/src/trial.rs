@@ -14,7 +14,7 @@ use hourglass_core::{
 };
 use hourglass_data::Resolved;
 use hourglass_downstream::ClassPredictions;
-use hourglass_features::{Bundle, FeatureSet, squared_error};
+use hourglass_features::{FeatureSet, squared_error};
 use hourglass_models::Autoencoder;
 use hourglass_train::{Answer, EpochRecord, History, Observer, Stopped, Unobserved};
 use ndarray::{Array1, Axis};
@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::figures::reconstruction_error;
 use crate::judgement::{Asked, judge};
 use crate::key::Key;
+use crate::lens;
 use crate::measures::Measures;
 use crate::objective::Objective;
 use crate::plan::{Kind, Plan, Stage};
@@ -255,7 +256,7 @@ impl TrialRoom {
             Claim::Ready(entry) => {
                 let history: History = read_json(&entry.dir.join(HISTORY_FILE))?;
                 replay(&history, watch.observer)?;
-                let (_, model) = Bundle::load(&entry.dir)?;
+                let model = lens::load_trained(&trial.model, &entry.dir)?;
                 Ok(Trained { model, history, seconds: 0.0 })
             }
             Claim::Mine(slot) => {

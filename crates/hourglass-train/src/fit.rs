@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use hourglass_core::{MatrixView, SampleShape, Seed};
-use hourglass_models::Autoencoder;
+use hourglass_models::{Autoencoder, Context};
 use hourglass_nn::{CleanRows, Optimizer, Schedule, WeightAverage, gather_rows, tensor_from};
 use rand::seq::SliceRandom;
 
@@ -47,7 +47,8 @@ pub fn fit(
     options: &FitOptions<'_>,
 ) -> Result<History> {
     config.check()?;
-    if config.corruption_strength.is_some() && model.corruption().is_none() {
+    let corrupts = model.corruption().is_some() || model.corrupts_by_itself();
+    if config.corruption_strength.is_some() && !corrupts {
         return Err(Error::NoCorruption);
     }
     for (part, view) in [("training", train), ("validation", validation)] {
@@ -290,19 +291,31 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// The steps of the current epoch that aren't done yet.
+    /// The steps of the current epoch that aren't done yet. The batches of a step are made while
+    /// the one before trains; what they hold follows from the seed and the step alone.
     fn epoch(&self, live: &mut Live) -> Result<()> {
-        let order = self.order(live.position.epoch);
+        let epoch = live.position.epoch;
+        let order = self.order(epoch);
+        let batches = |step| self.batches(epoch, step, self.rows_of_step(&order, step));
+        let mut ready = None;
         while live.position.step < self.n_steps && live.position.history.stopped.is_none() {
-            self.step_and_tell(live, self.rows_of_step(&order, live.position.step))?;
+            let (step, next) = (live.position.step, live.position.step + 1);
+            let now = ready.take().map_or_else(|| batches(step), Ok)?;
+            let has_next = next < self.n_steps;
+            let (done, made) = rayon::join(
+                || self.step_and_tell(live, now),
+                || has_next.then(|| batches(next)).transpose(),
+            );
+            done?;
+            ready = made?;
         }
         Ok(())
     }
 
     /// A step, and what may follow each: a word to who waits, a checkpoint, the end.
-    fn step_and_tell(&self, live: &mut Live, rows: &[usize]) -> Result<()> {
+    fn step_and_tell(&self, live: &mut Live, batches: Vec<Batch>) -> Result<()> {
         let step = live.position.step;
-        let loss = self.step(live, rows)?;
+        let loss = self.step(live, batches)?;
         let is_last = live.position.step == self.n_steps;
         if is_last || step.is_multiple_of(PROGRESS_STEPS) {
             self.report(live, loss);
@@ -328,6 +341,33 @@ impl<'a> Fit<'a> {
     fn rows_of_step<'o>(&self, order: &'o [usize], step: usize) -> &'o [usize] {
         let n_rows = order.len();
         &order[step * n_rows / self.n_steps..(step + 1) * n_rows / self.n_steps]
+    }
+
+    /// The batches of a step of training.
+    fn batches(&self, epoch: usize, step: usize, rows: &[usize]) -> Result<Vec<Batch>> {
+        let n_batches = self.config.accumulate.min(rows.len());
+        let epochs_done = self.epochs_done(epoch, step);
+        let strength =
+            self.config.corruption_strength.map_or(1.0, |strength| strength.at(epochs_done));
+        let of_batch = |batch| {
+            let from = batch * rows.len() / n_batches;
+            let rows = &rows[from..(batch + 1) * rows.len() / n_batches];
+            let seed_of = |name: &str| {
+                let seed = self.seed.child(name).nth(epoch as u64).nth(step as u64);
+                if n_batches == 1 { seed } else { seed.nth(batch as u64) }
+            };
+            let (input, target) = self.batch(self.train, rows, strength, seed_of("corruption"))?;
+            let context = Context {
+                corruption_strength: strength,
+                ..Context::train(epochs_done, self.config.epochs, seed_of("model"))
+            };
+            Ok(Batch { input, target, context, n_rows: rows.len() })
+        };
+        (0..n_batches).map(of_batch).collect()
+    }
+
+    fn epochs_done(&self, epoch: usize, step: usize) -> f64 {
+        epoch as f64 + step as f64 / self.n_steps as f64
     }
 
     /// Input and target of a batch, with so much of the model's corruption; the same tensor where
@@ -443,6 +483,14 @@ impl Live {
         let n_done = (self.position.n_rows - self.rows_before) as f64;
         n_done / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
     }
+}
+
+/// A batch of a step, ready to be learnt from.
+struct Batch {
+    input: Tensor,
+    target: Tensor,
+    context: Context,
+    n_rows: usize,
 }
 
 /// What is written epoch by epoch.

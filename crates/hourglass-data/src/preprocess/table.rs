@@ -152,7 +152,7 @@ impl FittedTable {
             }
             start = end + usize::from(column.indicator);
         }
-        SampleShape::of_groups(groups)
+        SampleShape::Table { groups }
     }
 
     /// Names of the columns that come out.

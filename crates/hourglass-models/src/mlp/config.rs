@@ -7,7 +7,7 @@ use hourglass_nn::{Activation, ActivityPenalty, Loss};
 use super::{Constraint, Layers, Mlp};
 use crate::body::corruption_words;
 use crate::config::Architecture;
-use crate::{Autoencoder, Error, Result};
+use crate::{Autoencoder, Error, Perceptual, Result};
 
 /// An architecture of the fully connected family with one latent layer.
 pub(crate) trait MlpArchitecture {
@@ -62,6 +62,10 @@ impl<T: MlpArchitecture> Architecture for T {
 
     fn output_activation(&self) -> Activation {
         self.layers().body.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.layers().body.perceptual
     }
 
     fn describe(&self, n_features: usize) -> String {

@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use hourglass_models::Context;
 use hourglass_nn::{
     backward, clip_adaptively, clip_by_norm, clip_by_value, global_norm, gradient_norms,
     limit_unit_norms,
 };
 
 use super::judge::Losses;
-use super::{Fit, Live};
+use super::{Batch, Fit, Live};
 use crate::telemetry::ParameterTelemetry;
 use crate::{Answer, Result, StepRecord, Stopped};
 
@@ -20,18 +19,20 @@ struct BeforeStep {
 }
 
 impl Fit<'_> {
-    /// Takes the next step of the epoch, on these rows; returns its loss.
-    pub(super) fn step(&self, live: &mut Live, rows: &[usize]) -> Result<f64> {
+    /// Takes the next step of the epoch, on its batches; returns its loss.
+    pub(super) fn step(&self, live: &mut Live, batches: Vec<Batch>) -> Result<f64> {
         let (epoch, step) = (live.position.epoch, live.position.step);
-        let losses = self.gradients(epoch, step, rows)?;
+        let losses = self.gradients(epoch, step, &batches)?;
+        let n_rows: usize = batches.iter().map(|batch| batch.n_rows).sum();
+        drop(batches);
         let learning_rate = self.rate(live);
         self.update(live, learning_rate)?;
         let position = &mut live.position;
-        position.loss_sum += losses.total * rows.len() as f64;
+        position.loss_sum += losses.total * n_rows as f64;
         for (name, value) in &losses.parts {
-            *position.part_sums.entry(name.clone()).or_default() += value * rows.len() as f64;
+            *position.part_sums.entry(name.clone()).or_default() += value * n_rows as f64;
         }
-        position.n_rows += rows.len();
+        position.n_rows += n_rows;
         position.step += 1;
         self.after_step(live, losses.total, learning_rate)?;
         Ok(losses.total)
@@ -46,7 +47,8 @@ impl Fit<'_> {
         }
         let (epoch, step) = (live.position.epoch, live.position.step);
         let order = self.order(epoch);
-        let losses = self.gradients(epoch, step, self.rows_of_step(&order, step))?;
+        let batches = self.batches(epoch, step, self.rows_of_step(&order, step))?;
+        let losses = self.gradients(epoch, step, &batches)?;
         self.update(live, learning_rate)?;
         live.position.step += 1;
         Ok(losses.total)
@@ -60,30 +62,17 @@ impl Fit<'_> {
 
     /// Forward and backward over the batches of a step; their gradients lie in the parameters,
     /// averaged over all rows.
-    fn gradients(&self, epoch: usize, step: usize, rows: &[usize]) -> Result<Losses> {
-        let n_batches = self.config.accumulate.min(rows.len());
-        let epochs_done = epoch as f64 + step as f64 / self.n_steps as f64;
-        let seed_of = |name: &str, batch: usize| {
-            let seed = self.seed.child(name).nth(epoch as u64).nth(step as u64);
-            if n_batches == 1 { seed } else { seed.nth(batch as u64) }
-        };
-        let strength =
-            self.config.corruption_strength.map_or(1.0, |strength| strength.at(epochs_done));
+    fn gradients(&self, epoch: usize, step: usize, batches: &[Batch]) -> Result<Losses> {
+        let n_rows: usize = batches.iter().map(|batch| batch.n_rows).sum();
         let mut losses = Losses::default();
-        for batch in 0..n_batches {
-            let from = batch * rows.len() / n_batches;
-            let part = &rows[from..(batch + 1) * rows.len() / n_batches];
-            let noise = seed_of("corruption", batch);
-            let (input, target) = self.batch(self.train, part, strength, noise)?;
-            let draws = seed_of("model", batch);
-            let context = Context::train(epochs_done, self.config.epochs, draws);
-            let loss = self.model.loss(&input, &target, &self.config.loss, &context)?;
-            let share = part.len() as f64 / rows.len() as f64;
+        for Batch { input, target, context, n_rows: n } in batches {
+            let loss = self.model.loss(input, target, &self.config.loss, context)?;
+            let share = *n as f64 / n_rows as f64;
             let total = losses.add(&loss, share)?;
             if !total.is_finite() {
-                return Err(self.not_finite(epoch, step, total, &input)?);
+                return Err(self.not_finite(epoch, step, total, input)?);
             }
-            let total = if n_batches == 1 { loss.total } else { (loss.total * share)? };
+            let total = if batches.len() == 1 { loss.total } else { (loss.total * share)? };
             backward(&total, self.model.parameters())?;
         }
         Ok(losses)

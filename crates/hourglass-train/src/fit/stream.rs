@@ -91,7 +91,8 @@ impl Fit<'_> {
                 let batch = &order[used..used + n_batch];
                 // What a checkpoint holds was done before.
                 if step == live.position.step {
-                    fit.step_and_tell(live, batch)?;
+                    let batches = fit.batches(live.position.epoch, step, batch)?;
+                    fit.step_and_tell(live, batches)?;
                     if live.position.history.stopped.is_some() {
                         return Ok(());
                     }

@@ -311,6 +311,21 @@ fn the_strength_of_a_corruption_follows_its_schedule() {
     assert_eq!(of(noise, Some([1.0, 1.0])).unwrap(), full);
     let falling = of(noise, Some([1.0, 0.0])).unwrap();
     assert!(falling[5] < full[5] && falling[0] > none[0], "{falling:?} {full:?} {none:?}");
+    for own in [
+        r#"{"stacked_denoising": {"latent_dim": 2, "epochs_per_layer": 2, "corruption": NOISE}}"#,
+        r#"{"masked_table": {"latent_dim": 2, "corruption": NOISE}}"#,
+    ] {
+        let of = |[start, end]: [f32; 2]| {
+            let text = own.replace("NOISE", r#"{"masking": {"share": 0.5}}"#);
+            let strength = CorruptionStrength { start, end, epochs: 3.0 };
+            let config = TrainConfig { corruption_strength: Some(strength), ..config() };
+            let model = model(&serde_json::from_str(&text).unwrap());
+            let history = run(model.as_ref(), &config, None, usize::MAX).unwrap();
+            history.epochs.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>()
+        };
+        let (none, full, falling) = (of([0.0, 0.0]), of([1.0, 1.0]), of([1.0, 0.0]));
+        assert!(falling[5] < full[5] && falling[0] != none[0], "{own} {falling:?} {full:?}");
+    }
     let error = of("", Some([1.0, 0.0])).unwrap_err().to_string();
     assert!(error.starts_with("`corruption_strength` is present, but the model"), "{error}");
 }
