@@ -487,6 +487,11 @@ mod tests {
         assert_eq!(ids(&gradients(0.5)), []);
         assert_eq!(ids(&gradients(1e-9)), [FindingId::VanishingGradients]);
         assert_eq!(ids(&gradients(0.0)), [FindingId::NoGradient]);
+        let embedded = with(Variant::Plain, |e| {
+            e.parameters = [0.5, 0.1, 0.2, 1.0].map(|norm| parameter("a.weight", norm)).to_vec();
+            e.parameters.insert(0, parameter("encoder.embedding.1.weight", 1e-9));
+        });
+        assert_eq!(ids(&embedded), []);
     }
 
     #[test]

@@ -117,10 +117,12 @@ fn dying(training: &Training) -> Option<Finding> {
 
 fn vanishing(training: &Training) -> Option<Finding> {
     let ratio = |epoch: &Epoch| {
+        // The vector of a level meets the rows that have it, a layer meets all.
         let weights: Vec<f64> = epoch
             .parameters
             .iter()
             .filter(|parameter| parameter.name.ends_with("weight"))
+            .filter(|parameter| !parameter.name.starts_with("encoder.embedding."))
             .map(|parameter| parameter.gradient_norm)
             .collect();
         let (first, last) = (*weights.first()?, *weights.last()?);
