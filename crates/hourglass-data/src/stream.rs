@@ -121,8 +121,8 @@ impl Stream {
         if config.publishes_test() {
             return refuse("data", "names test rows of their own, which can't be streamed");
         }
-        if split.folds.is_some() || matches!(split.by, SplitBy::Time { .. }) {
-            return refuse("split", "asks for folds or times, which can't be streamed");
+        if split.folds.is_some() || matches!(split.by, SplitBy::Time { .. } | SplitBy::EqualRows) {
+            return refuse("split", "asks for folds, times or equal rows, which can't be streamed");
         }
         open(source.path())?;
         let (reading, split) = (Reading::of(config), split.clone());
