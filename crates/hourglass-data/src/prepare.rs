@@ -2,7 +2,7 @@
 //! training rows, treat all rows.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use hourglass_core::{Matrix, Partition, Samples, Seed, Targets};
 use ndarray::{Axis, s};
@@ -124,6 +124,9 @@ impl<'a> Sources<'a> {
 
     /// Which rows belong together, as a number for each.
     fn together(&self, config: &SplitConfig) -> Result<Option<Vec<f64>>, Error> {
+        if config.by == SplitBy::EqualRows {
+            return Ok(Some(self.equal_rows()));
+        }
         let Some((name, field)) = config.column() else { return Ok(None) };
         let Some(at) = self.names.iter().position(|known| known == name) else {
             let hint = nearest(name, self.names.iter().map(String::as_str));
@@ -156,6 +159,15 @@ impl<'a> Sources<'a> {
             _ => (0..column.len()).map(|row| column.identity(row) as f64).collect(),
         };
         Ok(Some(numbers))
+    }
+
+    /// A number for each row, the same for those whose features are equal.
+    fn equal_rows(&self) -> Vec<f64> {
+        let rows = (0..self.n_rows()).into_par_iter().with_min_len(PRINTS);
+        let prints: Vec<u128> = rows.map(|row| self.print(row)).collect();
+        let mut numbers: HashMap<u128, f64> = HashMap::new();
+        let number = |(row, print)| *numbers.entry(print).or_insert(row as f64);
+        prints.into_iter().enumerate().map(number).collect()
     }
 
     /// Which rows are left out for a missing value; looks at every value once.
@@ -511,6 +523,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn equal_rows_are_on_one_side_where_asked() {
+        // Each row twice, some way apart.
+        let mut table = counting(120, 3);
+        for row in 60..120 {
+            (0..2).for_each(|column| {
+                set(&mut table, (row, column), ((row - 60) * 10 + column) as f32)
+            });
+        }
+        let shared = |by| {
+            let split = SplitConfig { by, ..SplitConfig::default() };
+            let config = PreprocessConfig::default();
+            let loaded = loaded(table.clone(), None);
+            let prepared = prepare(&loaded, &split, &config, Seed::new(1), 0).unwrap();
+            let samples = prepared.samples;
+            let train: Vec<f32> = samples.part(Part::Train).column(0).to_vec();
+            let is_known = |value: &&f32| train.contains(value);
+            assert_eq!(samples.partition.n_samples(), 120);
+            [Part::Validation, Part::Test]
+                .map(|part| samples.part(part).column(0).iter().filter(is_known).count())
+        };
+        assert_ne!(shared(SplitBy::Stratified), [0, 0]);
+        assert_eq!(shared(SplitBy::EqualRows), [0, 0]);
     }
 
     #[test]

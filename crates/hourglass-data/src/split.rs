@@ -46,6 +46,10 @@ pub enum SplitBy {
     Stratified,
     /// At random, whatever the class.
     Random,
+    /// As `stratified`, but rows whose features are all equal go to the same part, so that no row
+    /// is judged on that was trained on. Shares count distinct rows. Published test rows stay where
+    /// they are.
+    EqualRows,
     /// All rows with the same value of a column go to the same part. The column is no feature then.
     Group {
         /// Name of the column, such as `patient`.
@@ -146,7 +150,7 @@ impl SplitConfig {
     /// The column that says which rows belong together, and the key that names it.
     pub(crate) fn column(&self) -> Option<(&str, &'static str)> {
         match &self.by {
-            SplitBy::Stratified | SplitBy::Random => None,
+            SplitBy::Stratified | SplitBy::Random | SplitBy::EqualRows => None,
             SplitBy::Group { column } => Some((column, "split.by.group.column")),
             SplitBy::Time { column } => Some((column, "split.by.time.column")),
         }
@@ -169,8 +173,8 @@ pub(crate) struct Split {
     pub test: Vec<usize>,
 }
 
-/// Divides rows. `together` holds a number for each row where `config.by` names a column: rows of
-/// one group share it, and later rows have a larger one. `is_fixed` says that the test rows are
+/// Divides rows. `together` holds a number for each row where `config.by` keeps rows together: rows
+/// of one group share it, and by time later rows have a larger one. `is_fixed` says that the test rows are
 /// others than these.
 pub(crate) fn split(
     targets: &Targets,
@@ -187,8 +191,26 @@ pub(crate) fn split(
         (SplitBy::Group { .. }, Some(groups)) => {
             return by_group(groups, config, is_fixed, seed, fold);
         }
+        (SplitBy::EqualRows, Some(equal)) => {
+            let firsts = Equal::new(equal);
+            let stratified = SplitConfig { by: SplitBy::Stratified, ..config.clone() };
+            let targets = targets.select(&firsts.rows);
+            let distinct = split_strata(&targets, &stratified, is_fixed, seed, fold)?;
+            return Ok(firsts.with_copies(&distinct));
+        }
         _ => {}
     }
+    split_strata(targets, config, is_fixed, seed, fold)
+}
+
+/// Rows that don't belong together, each class in the same proportion unless at random.
+fn split_strata(
+    targets: &Targets,
+    config: &SplitConfig,
+    is_fixed: bool,
+    seed: Seed,
+    fold: usize,
+) -> Result<Split, Error> {
     let strata = match config.by {
         SplitBy::Random => &Targets::Values(vec![0.0; targets.len()]),
         _ => targets,
@@ -209,6 +231,45 @@ pub(crate) fn split(
     }
     let (train, validation) = set_aside(strata, rest, config.validation, part, validation_seed)?;
     Ok(Split { train, validation, test })
+}
+
+/// Distinct rows, each by the first that has its features, and their copies.
+struct Equal {
+    rows: Vec<usize>,
+    /// Of each of them, itself and its copies.
+    copies: Vec<Vec<usize>>,
+}
+
+impl Equal {
+    fn new(numbers: &[f64]) -> Self {
+        let mut at: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut equal = Equal { rows: Vec::new(), copies: Vec::new() };
+        for (row, number) in numbers.iter().enumerate() {
+            let next = equal.rows.len();
+            let index = *at.entry(number.to_bits()).or_insert(next);
+            if index == next {
+                equal.rows.push(row);
+                equal.copies.push(Vec::new());
+            }
+            equal.copies[index].push(row);
+        }
+        equal
+    }
+
+    /// A split of the distinct rows as one of all rows.
+    fn with_copies(&self, distinct: &Split) -> Split {
+        let all = |part: &[usize]| {
+            let mut rows: Vec<usize> =
+                part.iter().flat_map(|&index| &self.copies[index]).copied().collect();
+            rows.sort_unstable();
+            rows
+        };
+        Split {
+            train: all(&distinct.train),
+            validation: all(&distinct.validation),
+            test: all(&distinct.test),
+        }
+    }
 }
 
 /// The latest rows are tested on, those before them validated on.
@@ -562,6 +623,40 @@ mod tests {
             let error = split.unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn equal_rows_stay_together_and_classes_keep_their_shares() {
+        // 120 distinct rows, every third of them thrice.
+        let distinct: Vec<f64> = (0..120).map(f64::from).collect();
+        let copies = (0..120).step_by(3).flat_map(|row| [f64::from(row); 2]);
+        let numbers: Vec<f64> = distinct.iter().copied().chain(copies).collect();
+        let ids: Vec<u32> = numbers.iter().map(|&number| u32::from(number >= 90.0)).collect();
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let targets = Targets::Classes { ids, names };
+        let of = |folds| SplitConfig { by: SplitBy::EqualRows, folds, ..config(0.25, None) };
+        for (config, fold) in [(of(None), 0), (of(Some(5)), 3)] {
+            let split =
+                split(&targets, Some(&numbers), &config, false, Seed::new(2), fold).unwrap();
+            let [train, validation, test] = parts(&split, &numbers);
+            assert_eq!(train.len() + validation.len() + test.len(), numbers.len());
+            for (one, other) in [(&train, &validation), (&train, &test), (&validation, &test)] {
+                assert!(one.iter().all(|number| !other.contains(number)));
+            }
+            let mut tested = test.clone();
+            tested.sort_by(f64::total_cmp);
+            tested.dedup();
+            let n_rare = tested.iter().filter(|&&number| number >= 90.0).count();
+            assert_eq!((tested.len(), n_rare), (24, 6), "shares count distinct rows");
+        }
+        // Without copies nothing is different.
+        let targets = classes(&[60, 60]);
+        let without = |by, numbers: Option<&[f64]>| {
+            let config = SplitConfig { by, ..config(0.25, None) };
+            split(&targets, numbers, &config, false, Seed::new(2), 0).unwrap()
+        };
+        let plain = without(SplitBy::Stratified, None);
+        assert_eq!(without(SplitBy::EqualRows, Some(&distinct)), plain);
     }
 
     fn parts(split: &Split, of: &[f64]) -> [Vec<f64>; 3] {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::frame::{Classes, Kinds, Reading, Roles, Typed};
 use crate::parquet::open;
 use crate::preprocess::{ExactMoments, Missing, PreprocessConfig, Preprocessor};
-use crate::split::SplitConfig;
+use crate::split::{SplitBy, SplitConfig};
 
 mod parts;
 mod read;
@@ -108,6 +108,9 @@ impl Stream {
         };
         if config.publishes_test() {
             return refuse("data", "names test rows of their own, which can't be streamed");
+        }
+        if split.by == SplitBy::EqualRows {
+            return refuse("split", "keeps equal rows together, which can't be streamed");
         }
         open(source.path())?;
         let (reading, seed) = (Reading::of(config), seed.child("stream"));
@@ -419,7 +422,6 @@ mod tests {
 
     use super::read::BATCH_ROWS;
     use super::*;
-    use crate::split::SplitBy;
     use crate::{Loaded, Locations};
 
     const N_ROWS: usize = 5000;

@@ -15,7 +15,7 @@ use hourglass_nn::{CleanRows, Corruption};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
-use crate::{Architecture, Finding};
+use crate::{Architecture, Finding, Recipe};
 
 /// Rows whose products are decomposed at most: the shares of the first components settle early.
 const SPECTRUM_ROWS: usize = 400;
@@ -56,6 +56,8 @@ pub struct Labels<'a> {
 pub struct Reconstruction<'a> {
     /// The autoencoder.
     pub architecture: &'a Architecture,
+    /// How it was trained.
+    pub recipe: &'a Recipe,
     /// What a row means.
     pub shape: &'a SampleShape,
     /// Mean of each column over the training rows, `(n_features)`.
@@ -90,6 +92,8 @@ pub struct Reconstruction<'a> {
 pub struct Latent<'a> {
     /// The autoencoder.
     pub architecture: &'a Architecture,
+    /// Epochs of the training.
+    pub epochs: usize,
     /// `(n_rows, latent_dim)`, before any scaling.
     pub values: MatrixView<'a>,
     /// Whether dimensions are brought to one scale before a model reads them.

@@ -13,7 +13,7 @@ use hourglass_core::{ColumnMoments, Part, Samples};
 use hourglass_nn::{Activation, Init, Loss};
 
 use crate::sample::sorted_columns;
-use crate::{Architecture, Finding};
+use crate::{Architecture, Finding, Recipe};
 
 /// What a pipeline file asks for, as far as the doctor reads it.
 #[derive(Clone, Debug)]
@@ -32,10 +32,8 @@ pub struct Settings {
     pub convolution: Option<Convolution>,
     /// What is minimised.
     pub loss: Loss,
-    /// Key of the optimiser, such as `adam`.
-    pub optimizer: String,
-    /// Its learning rate.
-    pub learning_rate: f64,
+    /// The optimiser, its rate and the epochs.
+    pub recipe: Recipe,
     /// Whether it is gradient descent with neither momentum nor a rate for each weight.
     pub is_plain_descent: bool,
     /// Rows a step.

@@ -105,12 +105,12 @@ catalog! {
     DuplicateRows = "duplicate_rows": Before, "rows that stand on both sides of the split",
         why: "Scores on rows that were trained on are too good.",
         measured: "Share of validation and of test rows whose values all stand in a training row.",
-        helps: "Remove duplicates before splitting, or split by group.",
+        helps: "Keep equal rows in one part (`split.by = \"equal_rows\"`), or split by group.",
         source: "Kaufman, Rosset and Perlich, Leakage in Data Mining, KDD 2011.";
     CodedMissing = "coded_missing": Before, "missing values coded as numbers",
         why: "A code such as 0 or -999 is taken for a measurement, and shifts mean and scale.",
-        measured: "A single value at the end of a column's range that is frequent and lies apart \
-            from all others.",
+        measured: "A single value at the end of a column's range that is frequent, stands in three \
+            rows or more, and lies apart from all others.",
         helps: "Name the code as missing, and impute.",
         source: "Pearson, The problem of disguised missing data, SIGKDD Explorations 2006.";
     ClassImbalance = "class_imbalance": Before, "classes of very unequal size",
@@ -168,7 +168,7 @@ catalog! {
     BatchTooSmall = "batch_too_small": Before, "batches are very small",
         why: "Steps follow the noise of single rows, and the processor waits.",
         measured: "Rows a step.",
-        helps: "32 to 256 rows.",
+        helps: "32 to 256 rows, in as many steps or in longer ones.",
         source: "Masters and Luschi, Revisiting Small Batch Training, 2018.";
     BatchTooLarge = "batch_too_large": Before, "batches are large for the data",
         why: "A few steps an epoch make little progress.",
@@ -254,7 +254,8 @@ catalog! {
         source: "Lu et al., Dying ReLU and Initialization, 2019; Makhzani and Frey 2013.";
     DuplicateLatents = "duplicate_latents": After, "dimensions of the latent say the same",
         why: "Copies take width without adding anything.",
-        measured: "Pairs of latent dimensions with an absolute correlation above the limit.",
+        measured: "Share of the living dimensions whose absolute correlation with another one is \
+            above the limit.",
         helps: "A narrower latent; corruption.",
         source: "Cogswell et al., Reducing Overfitting by Decorrelating, ICLR 2016.";
     UnscaledLatents = "unscaled_latents": After, "latents reach a distance-based model unscaled",
@@ -362,7 +363,7 @@ catalog! {
     KSparseDeadUnits = "k_sparse_dead_units": After, "units that never win",
         why: "A unit that is never among the k largest is never trained, and stays so.",
         measured: "Share of units that are 0 in every validation row.",
-        helps: "Begin with a larger k (`anneal`), a larger k, winner-take-all.",
+        helps: "Begin with all units (`anneal`), fewer units, a larger k, winner-take-all.",
         source: "Makhzani and Frey, k-Sparse Autoencoders, ICLR 2014, section 4.";
     DeadFilters = "dead_filters": After, "filters that answer to nothing",
         why: "They take room and time, and a rectifier in front of the choice keeps them dead.",

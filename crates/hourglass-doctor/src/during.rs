@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::recipe::typed;
 use crate::threshold::{
     EXPLOSION, OSCILLATION, OVERFIT_GAP, PLATEAU_EPOCHS, REGRESSED, SLOW_FALL, STILL_FALLS,
     UNTRAINED_FALL,
 };
-use crate::{Architecture, Finding, FindingId, Severity, Variant};
+use crate::{Architecture, Finding, FindingId, Recipe, Severity, Variant};
 
 /// Epochs below which a curve says nothing.
 const FEW_EPOCHS: usize = 5;
@@ -128,6 +129,22 @@ impl Training {
     fn largest_rate(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.learning_rate).fold(0.0, f64::max)
     }
+
+    /// The rate of the second half, where a training that went back ended far below where it began.
+    fn settled_rate(&self) -> Option<f64> {
+        let half = &self.epochs[self.epochs.len() / 2..];
+        let is_whole = self.epochs.iter().all(|epoch| epoch.train_loss.is_finite());
+        let rate = half.iter().map(|epoch| epoch.learning_rate).fold(0.0, f64::max);
+        (self.not_finite.is_some() && is_whole && rate > 0.0).then_some(rate)
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            optimizer: self.optimizer.clone(),
+            learning_rate: self.largest_rate(),
+            epochs: self.n_epochs,
+        }
+    }
 }
 
 /// Everything that can be found in the curves of a run, finished or not.
@@ -156,11 +173,6 @@ fn rate_key(training: &Training) -> String {
     format!("train.optimizer.{}.learning_rate", training.optimizer)
 }
 
-/// A learning rate as a person would type it.
-fn typed(rate: f64) -> String {
-    format!("{rate:e}")
-}
-
 fn not_finite(training: &Training) -> Option<Finding> {
     let is_finite =
         |epoch: &Epoch| epoch.train_loss.is_finite() && epoch.validation_loss.is_finite();
@@ -178,11 +190,35 @@ fn not_finite(training: &Training) -> Option<Finding> {
     let mut finding = Finding::new(FindingId::NonFiniteLoss, Severity::Error, sentence)
         .shown("epoch", epoch as f64)
         .drawn(training.epochs.iter().map(|epoch| epoch.train_loss).collect());
-    if rate > 0.0 {
-        finding =
-            finding.cured_by(rate_key(training), typed(rate / 10.0), "smaller steps stay inside");
+    let usual = training.recipe().usual_rate();
+    if let Some(settled) = training.settled_rate() {
+        // It broke at about ten times that; the truth lies between, and longer steps are quicker.
+        finding = finding
+            .cured_by(
+                rate_key(training),
+                typed(3.0 * settled),
+                "half way between the rate at which it broke and that at which it went on",
+            )
+            .cured_by(rate_key(training), typed(settled), "the rate at which it went on");
     }
-    Some(finding.cured_by("train.clip_norm", "1.0", "Pascanu et al., ICML 2013"))
+    if rate > 10.0 * usual {
+        // A tenth of what is so far off is as far off.
+        let because = "a rate that suits most nets (Goodfellow et al., 2016, section 11.4)";
+        finding = finding.cured_by(rate_key(training), typed(usual), because);
+    }
+    if rate > 0.0 {
+        finding = finding
+            .cured_by(rate_key(training), typed(rate / 10.0), "smaller steps stay inside")
+            .cured_by("train.clip_norm", "1.0", "Pascanu et al., ICML 2013")
+            .cured_by_all(
+                [
+                    (rate_key(training), typed(rate / 100.0)),
+                    ("train.clip_norm".to_owned(), "1.0".to_owned()),
+                ],
+                "both, where one is not enough",
+            );
+    }
+    Some(finding)
 }
 
 fn exploding(training: &Training) -> Option<Finding> {
@@ -209,6 +245,11 @@ fn exploding(training: &Training) -> Option<Finding> {
                 rate_key(training),
                 typed(training.largest_rate() / 10.0),
                 "smaller steps stay where gradients are small",
+            )
+            .cured_by(
+                rate_key(training),
+                typed(training.recipe().usual_rate()),
+                "a rate that suits most nets",
             ),
     )
 }
@@ -258,20 +299,20 @@ fn too_low(training: &Training) -> Option<Finding> {
     if !(early > 0.0 && late > STILL_FALLS && share > SLOW_FALL) {
         return None;
     }
-    let rate = training.largest_rate();
+    let recipe = training.recipe();
     let sentence = format!(
         "the validation loss still falls by {:.2} % an epoch at the end, against {:.2} % at the \
          start: training is not done",
         late * 100.0,
         early * 100.0
     );
-    Some(
-        Finding::new(FindingId::LearningRateTooLow, Severity::Warning, sentence)
-            .measured("late fall over early fall", share, SLOW_FALL)
-            .drawn(losses)
-            .cured_by(rate_key(training), typed(rate * 10.0), "Smith, WACV 2017")
-            .cured_by("train.epochs", (3 * n).to_string(), "the loss still falls"),
-    )
+    let mut finding = Finding::new(FindingId::LearningRateTooLow, Severity::Warning, sentence)
+        .measured("late fall over early fall", share, SLOW_FALL)
+        .drawn(losses);
+    if let Some(faster) = recipe.faster(10.0) {
+        finding = finding.cured_by_all([faster], "Smith, WACV 2017");
+    }
+    Some(finding.cured_by("train.epochs", (3 * n).to_string(), "the loss still falls"))
 }
 
 fn plateau(training: &Training) -> Option<Finding> {
@@ -321,10 +362,27 @@ fn overfitting(training: &Training) -> Option<Finding> {
         Finding::new(FindingId::Overfitting, Severity::Warning, sentence)
             .measured("last over lowest validation loss", regressed, REGRESSED)
             .measured("validation over training loss", gap, OVERFIT_GAP)
-            .drawn(losses)
-            .cured_by("train.early_stopping", "{ patience = 5 }", "Prechelt, 1998")
+            .drawn(losses.clone())
+            .cured_by(
+                "train.early_stopping",
+                format!("{{ patience = {} }}", patience(&losses)),
+                "longer than any pause before the lowest loss (Prechelt, 1998)",
+            )
             .hardened(&training.architecture),
     )
+}
+
+/// Epochs without a new lowest loss that are worth waiting for: half as many again as the longest
+/// pause on the way to the lowest one, and five at least.
+fn patience(losses: &[f64]) -> usize {
+    let (mut lowest, mut since, mut longest) = (f64::INFINITY, 0, 0);
+    for (epoch, &loss) in losses.iter().enumerate() {
+        if loss < lowest {
+            longest = longest.max(epoch - since);
+            (lowest, since) = (loss, epoch);
+        }
+    }
+    (longest * 3 / 2).max(5)
 }
 
 /// Training that ended while the loss still fell fast: too early to judge the model at all.
@@ -429,6 +487,33 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_is_far_off_is_left_at_once() {
+        let rates = |training: &Training| -> Vec<Vec<String>> {
+            let cures = &during(training)[0].cures;
+            cures.iter().map(|c| c.changes.iter().map(|c| c.value.clone()).collect()).collect()
+        };
+        let mut broken = curve(2, |_| (f64::NAN, 0.1));
+        broken.optimizer = "sgd".into();
+        broken.epochs.iter_mut().for_each(|epoch| epoch.learning_rate = 100.0);
+        assert_eq!(rates(&broken)[..2], [["1e-2"], ["1e1"]]);
+        // It went back and on at a tenth, so that is known to do.
+        let mut went_on = curve(6, |_| (0.1, 0.1));
+        went_on.optimizer = "sgd".into();
+        went_on.epochs.iter_mut().for_each(|epoch| epoch.learning_rate = 0.1);
+        went_on.not_finite = Some(NotFinite { epoch: 1, place: None });
+        assert_eq!(rates(&went_on)[..2], [["3e-1"], ["1e-1"]]);
+    }
+
+    #[test]
+    fn patience_outlasts_the_pauses_before_the_lowest_loss() {
+        assert_eq!(patience(&[5.0, 4.0, 3.0, 4.0, 5.0]), 5);
+        // A pause of eight epochs on the way down.
+        let paused = |i: usize| if (3..10).contains(&i) { 9.0 } else { 10.0 - i as f64 };
+        let losses: Vec<f64> = (0..12).map(paused).chain([9.0; 20]).collect();
+        assert_eq!(patience(&losses), 12);
+    }
+
+    #[test]
     fn a_gradient_that_jumps_explodes() {
         let mut jumps = curve(6, |i| (0.1 / (i + 1.0).powi(2), 0.1 / (i + 1.0).powi(2)));
         jumps.epochs[4].gradient_norm = 5_000.0;
@@ -525,6 +610,17 @@ mod tests {
         assert_eq!(ids(&sparse(0.05, 0.9)), []);
         assert_eq!(ids(&sparse(0.95, 0.99)), [FindingId::SparsityTooStrong]);
         assert_eq!(ids(&sparse(0.0, 0.1)), [FindingId::SparsityTooWeak]);
+        // How much has to be asked for is not known beforehand.
+        let weights = |price: f64| -> Vec<String> {
+            let mut dense = with(Variant::Sparse { weight: 0.1, target: None }, |e| {
+                e.layers = vec![Layer { zero_share: 0.1, ..layer("encoder.0", 0.0, None) }];
+            });
+            dense.epochs.iter_mut().for_each(parts("penalty", price));
+            let cures = during(&dense)[0].cures.clone();
+            cures.into_iter().map(|cure| cure.changes[0].value.clone()).collect()
+        };
+        assert_eq!(weights(0.01), ["1e0", "1e1", "1e2", "1e3"]);
+        assert_eq!(weights(0.2), ["5e-1", "5e0", "5e1"]);
         let kl = |mean: f64, spread: f64| {
             with(Variant::Sparse { weight: 0.1, target: Some(0.05) }, move |e| {
                 e.layers = vec![Layer { mean, spread, ..layer("encoder.0", 0.0, None) }];

@@ -86,6 +86,18 @@ impl Finding {
         self
     }
 
+    /// Adds a cure of keys that only help together.
+    #[must_use]
+    pub fn cured_by_all<const N: usize>(
+        mut self,
+        changes: [(String, String); N],
+        because: impl Into<String>,
+    ) -> Self {
+        let changes = changes.map(|(key, value)| Change { key, value }).to_vec();
+        self.cures.push(Cure { changes, because: because.into() });
+        self
+    }
+
     /// Adds what makes copying and storing harder: corruption of the input, where the architecture
     /// has a key for it, and dropout otherwise.
     #[must_use]

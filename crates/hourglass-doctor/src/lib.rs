@@ -14,6 +14,7 @@ mod before;
 mod catalog;
 mod during;
 mod finding;
+mod recipe;
 mod sample;
 mod threshold;
 mod toml;
@@ -27,6 +28,7 @@ pub use before::{Convolution, Settings, before, coded_values};
 pub use catalog::{FindingId, Moment, Page};
 pub use during::{Epoch, LatentDivergence, Layer, NotFinite, Parameter, Training, during};
 pub use finding::{Change, Cure, Evidence, Finding, Severity};
+pub use recipe::Recipe;
 pub use threshold::{THRESHOLDS, Threshold};
 
 #[cfg(doctest)]

@@ -41,6 +41,10 @@ fn architecture() -> Architecture {
     }
 }
 
+fn recipe() -> Recipe {
+    Recipe { optimizer: "adam".into(), learning_rate: 1e-3, epochs: 20 }
+}
+
 fn settings() -> Settings {
     Settings {
         architecture: architecture(),
@@ -50,8 +54,7 @@ fn settings() -> Settings {
         n_layers: 2,
         convolution: None,
         loss: Loss::Mse,
-        optimizer: "adam".into(),
-        learning_rate: 1e-3,
+        recipe: recipe(),
         is_plain_descent: false,
         batch_size: 32,
         compare: vec!["raw".into(), "autoencoder".into()],
@@ -131,6 +134,13 @@ fn sick_data_are_found() {
     for (found, expected) in table {
         assert_eq!(found, expected);
     }
+    let mut copied = healthy();
+    for row in 0..20 {
+        let copy = copied.features.row(row).to_owned();
+        copied.features.row_mut(300 + row).assign(&copy);
+    }
+    let cure = &before(&settings(), &copied)[0].cures[0].changes[0];
+    assert_eq!((cure.key.as_str(), cure.value.as_str()), ("split.by", "\"equal_rows\""));
     let leaked = with_data(|s| {
         let Targets::Classes { ids, .. } = s.targets.clone() else { unreachable!() };
         for (value, id) in s.features.column_mut(2).iter_mut().zip(ids) {
@@ -152,11 +162,11 @@ fn sick_settings_are_found() {
         ),
         (
             with_settings(|s| {
-                (s.optimizer, s.is_plain_descent, s.n_layers) = ("sgd".into(), true, 6);
+                (s.recipe.optimizer, s.is_plain_descent, s.n_layers) = ("sgd".into(), true, 6);
             }),
             &[Id::UnsuitableOptimizer],
         ),
-        (with_settings(|s| s.learning_rate = 10.0), &[Id::LearningRateTooHigh]),
+        (with_settings(|s| s.recipe.learning_rate = 10.0), &[Id::LearningRateTooHigh]),
         (with_settings(|s| s.batch_size = 1), &[Id::BatchTooSmall]),
         (with_settings(|s| s.batch_size = 240), &[Id::BatchTooLarge]),
         (
@@ -264,6 +274,7 @@ fn judged_as(
     let shares = variance_shares(train.view());
     let model = Reconstruction {
         architecture,
+        recipe: &recipe(),
         shape: &samples.shape,
         train_mean: &mean,
         n_train: train.nrows(),
@@ -377,6 +388,7 @@ fn detail_without_information_is_found() {
         let pair = Reconstructions { inputs: rows.view(), outputs: outputs.view() };
         let model = Reconstruction {
             architecture: &architecture,
+            recipe: &recipe(),
             shape: &SampleShape::Vector { len: 6 },
             train_mean: &mean,
             n_train: 200,
@@ -405,11 +417,25 @@ fn latent_of(variant: Variant, values: &Matrix, is_scaled: bool) -> Vec<FindingI
     let architecture = Architecture { variant, is_constrained, ..architecture() };
     let latent = Latent {
         architecture: &architecture,
+        epochs: 20,
         values: values.view(),
         is_scaled,
         scale_sensitive: vec!["knn".into()],
     };
     ids(&after(None, Some(&latent), None))
+}
+
+#[test]
+fn a_batch_that_grows_keeps_its_steps_or_lengthens_them() {
+    let small = Settings { batch_size: 2, ..settings() };
+    let findings = before(&small, &healthy());
+    let lines = |cure: &Cure| {
+        cure.changes.iter().map(|c| format!("{} = {}", c.key, c.value)).collect::<Vec<_>>()
+    };
+    let cures: Vec<Vec<String>> = findings[0].cures.iter().map(lines).collect();
+    assert_eq!(cures[0], ["train.batch_size = 32", "train.epochs = 320"]);
+    let rate = "train.optimizer.adam.learning_rate = 4e-3";
+    assert_eq!(cures[1], ["train.batch_size = 32", rate]);
 }
 
 #[test]
@@ -468,6 +494,7 @@ fn nothing() -> Results {
         unconverged: Vec::new(),
         regularisation: None,
         models: serde_json::json!([{ "logistic_regression": { "c": 1e6, "max_iterations": 20 } }]),
+        architecture: architecture(),
     }
 }
 
@@ -502,6 +529,11 @@ fn results_say_what_was_not_fitted_well() {
         interval: Some([high - 0.04, high]),
         is_significant: high < 0.0,
     };
+    let narrow = Architecture { hidden_dims: vec![2, 40], ..architecture() };
+    let against_rivals = vec![rival("pca", -0.005)];
+    let findings = found(&Results { against_rivals, architecture: narrow, ..nothing() });
+    let values = findings[0].cures.iter().map(|cure| cure.changes[0].value.as_str());
+    assert_eq!(values.take(2).collect::<Vec<_>>(), ["[]", "[12, 40]"]);
     let against = |score| ids(&found(&Results { against_rivals: vec![score], ..nothing() }));
     assert_eq!(against(rival("pca", 0.005)), []);
     assert_eq!(against(rival("pca", -0.005)), [Id::NoBetterThanPca]);

@@ -39,6 +39,8 @@ thresholds! {
         below a hundredth they can't move an accuracy by more than a point";
     CODED_MISSING_SHARE = 0.005: "share of a column that one isolated extreme value takes up: five \
         zeros among 768 blood sugars are codes";
+    CODED_MISSING_ROWS = 3.0: "rows that hold that value: one far from all others is an outlier, and \
+        two of a measurement may be equal by chance where it was rounded; a code repeats";
     CODED_MISSING_GAP = 0.15: "distance of that value from the next one, in ranges of the rest: \
         in 768 rows of a real table a zero blood pressure lies 0.24 away";
     IMBALANCE = 10.0: "rows of the largest class over those of the smallest: He and Garcia, \

@@ -1,6 +1,7 @@
 //! What pipelines measure on validation rows, repeat by repeat, and how far two of them are apart.
 //! Both see the same splits and seeds, so that differences are paired.
 
+use hourglass_data::PreprocessConfig;
 use hourglass_downstream::{Metric, statistics};
 use serde::Serialize;
 
@@ -15,6 +16,10 @@ pub(crate) struct Measures {
     pub(crate) raw_scores: Vec<f64>,
     /// Squared error of the reconstruction over that of the mean of the training rows.
     pub(crate) reconstruction: Vec<f64>,
+    /// The same of each column, at most 1, in the mean over the columns.
+    pub(crate) by_column: Vec<f64>,
+    /// How the columns were prepared.
+    pub(crate) preprocess: PreprocessConfig,
     pub(crate) n_train: usize,
     pub(crate) n_validation: usize,
 }
@@ -68,7 +73,19 @@ impl Measures {
 
     /// How much smaller the error is than another's; positive is better.
     pub(crate) fn error_below(&self, other: &Measures) -> Estimated {
-        self.difference(&other.reconstruction, &self.reconstruction)
+        self.difference(other.errors_beside(self), self.errors_beside(other))
+    }
+
+    /// The mean of the errors that are compared with another's.
+    pub(crate) fn mean_error_beside(&self, other: &Measures) -> f64 {
+        self.estimated(self.errors_beside(other)).mean
+    }
+
+    /// The errors that can be compared with another's. A sum over columns that were prepared
+    /// otherwise weighs them otherwise: there each column counts alike, as a share of its own
+    /// variance.
+    fn errors_beside(&self, other: &Measures) -> &[f64] {
+        if self.preprocess == other.preprocess { &self.reconstruction } else { &self.by_column }
     }
 
     fn up(&self, difference: Estimated) -> Estimated {
@@ -103,6 +120,8 @@ mod tests {
             scores: scores.to_vec(),
             raw_scores: vec![0.5; scores.len()],
             reconstruction: scores.iter().map(|score| 1.0 - score).collect(),
+            by_column: vec![0.5; scores.len()],
+            preprocess: PreprocessConfig::default(),
             n_train: 100,
             n_validation: 50,
         }
@@ -117,6 +136,17 @@ mod tests {
         assert!(accuracy(&high).error_below(&accuracy(&low)).is_above_zero());
         assert!((accuracy(&high).gain().mean - 0.31).abs() < 1e-12);
         assert_eq!(measures(Metric::Rmse, &high).score_above(&accuracy(&low)), None);
+    }
+
+    #[test]
+    fn columns_that_were_prepared_otherwise_are_compared_one_by_one() {
+        let (wide, mut scaled) =
+            (measures(Metric::Accuracy, &[0.9; 3]), measures(Metric::Accuracy, &[0.7; 3]));
+        assert!(scaled.error_below(&wide).mean < 0.0);
+        scaled.preprocess.numeric = hourglass_data::Numeric::Standard;
+        scaled.by_column = vec![0.3; 3];
+        assert!((scaled.error_below(&wide).mean - 0.2).abs() < 1e-12);
+        assert!((scaled.mean_error_beside(&wide) - 0.3).abs() < 1e-12);
     }
 
     #[test]

@@ -138,6 +138,7 @@ pub struct EvidenceChange {
 }
 
 /// What is known of a file after a run of it.
+#[derive(Clone)]
 struct Seen {
     pipeline: Pipeline,
     /// Name of the run directory.
@@ -230,9 +231,8 @@ impl Patient<'_> {
         let first = self.look(&self.text)?;
         let name = first.name.clone();
         let before = first.condition();
-        let first_measures = first.measures.clone();
         let mut text = self.text.clone();
-        let mut now = first;
+        let mut now = first.clone();
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut tried = BTreeSet::new();
         let mut interrupted = false;
@@ -253,8 +253,16 @@ impl Patient<'_> {
             if pipeline == now.pipeline {
                 continue;
             }
-            let then = match self.look(&changed) {
-                Ok(then) => then,
+            let looked = self.look(&changed).and_then(|then| {
+                // What is judged otherwise now is compared with what it was by the same metric.
+                let same = self.by_metric_of(&then, &now)?;
+                Ok((then, same))
+            });
+            let then = match looked {
+                Ok((then, same)) => {
+                    now.measures = same.or(now.measures);
+                    then
+                }
                 Err(error) if error.is_interrupt() => {
                     interrupted = true;
                     break "it was interrupted".to_owned();
@@ -274,10 +282,14 @@ impl Patient<'_> {
             }
             attempts.push(attempt);
         };
-        let improved = self
-            .options
-            .only
-            .map(|id| judge::is_improved(id, &before.findings, first_measures.as_ref(), &now));
+        let improved = match self.options.only {
+            Some(id) => {
+                let same = self.by_metric_of(&now, &first)?.or(first.measures.clone());
+                Some(judge::is_improved(id, &first.findings, same.as_ref(), &now))
+            }
+            None => None,
+        };
+        let first_measures = first.measures;
         let metric = first_measures.as_ref().or(now.measures.as_ref()).map(|m| m.metric);
         let treatment = Treatment {
             file: String::new(),
@@ -308,6 +320,21 @@ impl Patient<'_> {
             }
         }
         None
+    }
+
+    /// What `other` measures by the metric of `seen`, where it has another one.
+    fn by_metric_of(&self, seen: &Seen, other: &Seen) -> Result<Option<Measures>, Error> {
+        let (Some(measures), Some(old)) = (&seen.measures, &other.measures) else {
+            return Ok(None);
+        };
+        if measures.metric == old.metric {
+            return Ok(None);
+        }
+        let mut pipeline = other.pipeline.clone();
+        pipeline.downstream.metric = Some(measures.metric);
+        let quiet = crate::side_by_side::OnlyBars(self.progress);
+        let room = TrialRoom::open(&pipeline, &self.options.run, &quiet, self.interrupt)?;
+        room.measure(&pipeline, &quiet, self.interrupt).map(Some)
     }
 
     /// Runs a file, has it examined and measures it on validation.

@@ -14,10 +14,10 @@ use hourglass_core::{
 };
 use hourglass_data::Resolved;
 use hourglass_downstream::ClassPredictions;
-use hourglass_features::{FeatureSet, squared_error};
+use hourglass_features::{FeatureSet, reconstruct_all};
 use hourglass_models::Autoencoder;
 use hourglass_train::{Answer, EpochRecord, History, Observer, Stopped, Unobserved};
-use ndarray::{Array1, Axis};
+use ndarray::Axis;
 use rand::seq::SliceRandom;
 
 use crate::cache::{Cache, Claim, read_json};
@@ -205,6 +205,8 @@ impl TrialRoom {
                 scores: Vec::new(),
                 raw_scores: Vec::new(),
                 reconstruction: Vec::new(),
+                by_column: Vec::new(),
+                preprocess: pipeline.preprocess.clone(),
                 n_train: partition.n_train,
                 n_validation: partition.n_validation,
             });
@@ -217,7 +219,9 @@ impl TrialRoom {
             measures.scores.push(measured.judged(&features)?);
             let raw = measured.features_of(FeatureSet::Raw)?;
             measures.raw_scores.push(measured.judged(&raw)?);
-            measures.reconstruction.push(measured.share_of_mean_error()?);
+            let [whole, by_column] = measured.shares_of_mean_error()?;
+            measures.reconstruction.push(whole);
+            measures.by_column.push(by_column);
         }
         Ok(found.expect("a pipeline has a repeat or more"))
     }
@@ -348,16 +352,37 @@ impl Measured<'_> {
         repeat::features_of(set, self.rows, self.pipeline, self.seed, self.trained)
     }
 
-    /// Squared error of the validation rows over that of putting the mean of the training rows:
-    /// without a unit, so that it can be compared whatever is done to the columns.
-    fn share_of_mean_error(&self) -> Result<f64, Error> {
+    /// Squared error of the validation rows over that of putting the mean of the training rows; of
+    /// all columns together, and of each in the mean over those that vary. There a column that
+    /// comes back worse than its mean is lost, and no more than that.
+    fn shares_of_mean_error(&self) -> Result<[f64; 2], Error> {
         let samples = &self.rows.samples;
         let rows = samples.part(Part::Validation);
-        let mean: Array1<f32> =
-            ColumnMoments::of(samples.part(Part::Train)).mean.iter().map(|&m| m as f32).collect();
-        let output = mean.broadcast(rows.dim()).expect("one mean a column");
-        let error = reconstruction_error(self.trained, rows, self.pipeline.train.batch_size)?;
-        Ok(error / squared_error(rows, output))
+        let mean = ColumnMoments::of(samples.part(Part::Train)).mean;
+        let mut errors = vec![0.0; rows.ncols()];
+        let batch_size = self.pipeline.train.batch_size;
+        for batch in rows.axis_chunks_iter(Axis(0), batch_size) {
+            let output = reconstruct_all(self.trained, batch, batch_size)?;
+            for (inputs, outputs) in batch.rows().into_iter().zip(output.rows()) {
+                for ((error, &a), &b) in errors.iter_mut().zip(inputs).zip(outputs) {
+                    *error += f64::from(a - b).powi(2);
+                }
+            }
+        }
+        let spread = |column: usize| {
+            rows.column(column).iter().map(|&a| (f64::from(a) - mean[column]).powi(2)).sum::<f64>()
+        };
+        let spreads: Vec<f64> = (0..rows.ncols()).map(spread).collect();
+        let whole = errors.iter().sum::<f64>() / spreads.iter().sum::<f64>();
+        let shares: Vec<f64> = errors
+            .iter()
+            .zip(&spreads)
+            .filter(|(_, spread)| **spread > 0.0)
+            .map(|(error, spread)| error / spread)
+            // `min` would make a number of what is none.
+            .map(|share| if share > 1.0 { 1.0 } else { share })
+            .collect();
+        Ok([whole, shares.iter().sum::<f64>() / shares.len() as f64])
     }
 
     fn downstream(&self) -> Result<f64, Error> {

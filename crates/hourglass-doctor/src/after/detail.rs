@@ -38,18 +38,44 @@ pub(super) fn examine(model: &Reconstruction<'_>) -> Option<Finding> {
         of_variance * 100.0,
         of_information * 100.0
     );
+    let wide_enough = standard_width(inputs).max(model.architecture.latent_dim);
+    let key = model.architecture.key_of("latent_dim");
     Some(
         Finding::new(FindingId::IrrelevantDetail, Severity::Warning, sentence)
             .measured("explained, by information over by variance", kept, DETAIL_LOST)
             .shown("share explained, by variance", of_variance)
             .shown("share explained, by information on the classes", of_information)
             .cured_by("preprocess.numeric", "\"standard\"", "every column counts alike")
+            .cured_by_all(
+                [
+                    ("preprocess.numeric".to_owned(), "\"standard\"".to_owned()),
+                    (key.clone(), wide_enough.to_string()),
+                ],
+                "every column counts alike, and so many components hold nine tenths of them",
+            )
             .cured_by(
-                model.architecture.key_of("latent_dim"),
+                key,
                 (2 * model.architecture.latent_dim).to_string(),
                 "room for what varies less",
             ),
     )
+}
+
+/// Principal components that hold nine tenths of the variance of the columns once these are brought
+/// to one scale.
+fn standard_width(rows: MatrixView<'_>) -> usize {
+    let mut standard = rows.to_owned();
+    for mut column in standard.columns_mut() {
+        let (mean, std) = (column.mean().unwrap_or(0.0), column.std(0.0));
+        column.mapv_inplace(|value| if std > 0.0 { (value - mean) / std } else { 0.0 });
+    }
+    let shares = super::variance_shares(standard.view());
+    let mut sum = 0.0;
+    let below = shares.iter().take_while(|&&share| {
+        sum += share;
+        sum < 0.9
+    });
+    (below.count() + 1).min(rows.ncols())
 }
 
 /// Share of the variance of each column that comes back, at least 0.

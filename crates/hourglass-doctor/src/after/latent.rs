@@ -56,24 +56,28 @@ fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
             let sentence = format!(
                 "{n_dead} of {width} units are never among the {k} largest of a validation row"
             );
-            let start = (4 * k).min(width);
+            let half = (latent.epochs / 2).max(1);
+            let anneal = |width: usize| {
+                (architecture.key_of("anneal"), format!("{{ k = {width}, epochs = {half} }}"))
+            };
+            let fewer = (2 * (width - n_dead)).max(4 * k).min(width);
+            let narrower = (architecture.key_of("latent_dim"), fewer.to_string());
             return Some(
                 Finding::new(FindingId::KSparseDeadUnits, severity, sentence)
                     .measured("share of dead units", share, DEAD_K_SPARSE)
-                    .cured_by(
-                        architecture.key_of("anneal"),
-                        format!("{{ k = {start}, epochs = 8 }}"),
+                    .cured_by_all(
+                        [anneal(width)],
                         "all units learn before they compete (Makhzani and Frey, ICLR 2014)",
                     )
+                    .cured_by_all(
+                        [anneal(fewer), narrower.clone()],
+                        "the same with twice the units that win",
+                    )
+                    .cured_by_all([narrower], "twice the units that win")
                     .cured_by(
                         architecture.key_of("k"),
                         (2 * k).min(width).to_string(),
                         "more units are trained in each step",
-                    )
-                    .cured_by(
-                        architecture.key_of("latent_dim"),
-                        (2 * (width - n_dead)).max(2 * k).to_string(),
-                        "twice the units that win",
                     ),
             );
         }
@@ -170,16 +174,24 @@ fn doubled(latent: &Latent<'_>, correlation: &ndarray::Array2<f64>) -> Option<Fi
     let sentence =
         format!("{n_doubles} of {n} living latent dimensions say what another one says already");
     let better = (latent.values.ncols() - n_doubles).max(1);
-    Some(
-        Finding::new(FindingId::DuplicateLatents, Severity::Warning, sentence)
-            .measured("correlation from which two say the same", 1.0, DUPLICATE_CORRELATION)
-            .shown("dimensions with a double", n_doubles as f64)
-            .cured_by(
-                latent.architecture.key_of("latent_dim"),
-                better.to_string(),
-                "the doubles add nothing",
-            ),
-    )
+    // Participation ratio, as for the width, each dimension counting alike: what is said twice
+    // nearly, but not beyond the limit, counts as little.
+    let rank = n as f64 * n as f64 / correlation.iter().map(|r| r * r).sum::<f64>();
+    let independent = (rank.round() as usize).clamp(1, better);
+    let key = latent.architecture.key_of("latent_dim");
+    let mut finding = Finding::new(FindingId::DuplicateLatents, Severity::Warning, sentence)
+        .measured(
+            "share of living dimensions with a double",
+            n_doubles as f64 / n as f64,
+            FEW_DOUBLES,
+        )
+        .shown("correlation from which two say the same", DUPLICATE_CORRELATION)
+        .cured_by(&key, better.to_string(), "the doubles add nothing");
+    if independent < better {
+        let because = "so many dimensions say something of their own";
+        finding = finding.cured_by(key, independent.to_string(), because);
+    }
+    Some(finding)
 }
 
 /// Participation ratio of the covariance, `tr(C)^2 / tr(C^2)`: the number of dimensions, were they

@@ -140,16 +140,25 @@ fn worse_than_pca(model: &Reconstruction<'_>) -> Option<Finding> {
         "principal components of the same width reconstruct better: squared error {found:.4} \
          against {of_pca:.4}"
     );
-    Some(
-        Finding::new(FindingId::WorseThanPca, Severity::Warning, sentence)
-            .measured("error over that of principal components", ratio, PCA_RATIO)
-            .cured_by(
-                "train.optimizer",
-                "{ adam = { learning_rate = 3e-3 } }",
-                "a linear net reaches them when it is trained well (Baldi and Hornik, 1989)",
-            )
-            .cured_by("train.schedule", "{ cosine = {} }", "a rate that falls settles lower"),
-    )
+    let mut finding = Finding::new(FindingId::WorseThanPca, Severity::Warning, sentence).measured(
+        "error over that of principal components",
+        ratio,
+        PCA_RATIO,
+    );
+    let cosine = || ("train.schedule".to_owned(), "{ cosine = {} }".to_owned());
+    let faster = model.recipe.faster(10.0);
+    let because = "a net reaches them when it is trained well (Baldi and Hornik, 1989)";
+    if let Some(faster) = faster.clone() {
+        let rate = "a higher rate that falls to the end: ";
+        finding = finding.cured_by_all([faster, cosine()], format!("{rate}{because}"));
+    }
+    let longer = || model.recipe.longer(5);
+    finding = finding.cured_by_all([longer()], format!("five times the epochs: {because}"));
+    if let Some(faster) = faster {
+        finding = finding.cured_by_all([faster, longer(), cosine()], format!("both: {because}"));
+    }
+    let adam = "{ adam = { learning_rate = 3e-3 } }";
+    Some(finding.cured_by("train.optimizer", adam, because))
 }
 
 /// Far behind principal components: nothing can be said of the architecture yet.
@@ -173,7 +182,8 @@ fn undertrained(model: &Reconstruction<'_>) -> Option<Finding> {
                 "train.optimizer",
                 "{ adam = { learning_rate = 3e-3 } }",
                 "Kingma and Ba, ICLR 2015",
-            ),
+            )
+            .cured_by_all([model.recipe.longer(5)], "five times the epochs"),
     )
 }
 

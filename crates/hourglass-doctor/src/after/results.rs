@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::threshold::{HARM, TOO_FEW_REPEATS, UNDER_REGULARISED, UNDER_REGULARISED_LOSS};
 use crate::toml::inline;
-use crate::{Finding, FindingId, Severity};
+use crate::{Architecture, Finding, FindingId, Severity};
 
 /// A paired comparison for the main downstream model.
 #[derive(Clone, Debug)]
@@ -60,12 +60,14 @@ pub struct Results {
     pub regularisation: Option<Regularisation>,
     /// `downstream.models` as it stands in the file.
     pub models: Value,
+    /// The autoencoder whose features they are.
+    pub architecture: Architecture,
 }
 
 pub(super) fn examine(results: &Results) -> Vec<Finding> {
     let mut findings: Vec<Finding> = unconverged(results).into_iter().collect();
     findings.extend(under_regularised(results));
-    findings.extend(results.against_rivals.iter().filter_map(no_better));
+    findings.extend(results.against_rivals.iter().filter_map(|rival| no_better(results, rival)));
     let autoencoder =
         |score: &&Score| matches!(score.feature_set.as_str(), "autoencoder" | "raw+autoencoder");
     let best = results
@@ -111,7 +113,7 @@ fn no_gain(best: &Score) -> Option<Finding> {
 }
 
 /// The same against a rival that needs no training, or none that is any good.
-fn no_better(rival: &Score) -> Option<Finding> {
+fn no_better(results: &Results, rival: &Score) -> Option<Finding> {
     let [_, high] = rival.interval?;
     let is_worse = rival.is_significant || high < 0.0;
     if !is_worse || rival.difference >= -HARM {
@@ -123,9 +125,29 @@ fn no_better(rival: &Score) -> Option<Finding> {
         _ => (FindingId::NoBetterThanRandom, "the same encoder before any training"),
     };
     let sentence = format!("the features are worse than {words}, by {:.2} points", -points);
+    let mut finding = Finding::new(id, Severity::Warning, sentence).measured(
+        "mean paired difference in points",
+        points,
+        -100.0 * HARM,
+    );
+    let architecture = &results.architecture;
+    // Channels of a convolution are no widths.
+    let has_widths = !architecture.key.contains("convolutional");
+    let narrow = architecture.hidden_dims.iter().any(|&width| width < architecture.latent_dim);
+    if has_widths && narrow {
+        let (key, width) = (architecture.key_of("hidden_dims"), 4 * architecture.latent_dim);
+        let wide = architecture.hidden_dims.iter().map(|&hidden| hidden.max(width).to_string());
+        let wide = wide.collect::<Vec<_>>().join(", ");
+        let straight = "a layer narrower than the latent decides what it holds; without one it \
+                        spans what components span (Baldi and Hornik, 1989)";
+        finding = finding.cured_by(&key, "[]", straight).cured_by(
+            key,
+            format!("[{wide}]"),
+            "no layer is narrower than the latent",
+        );
+    }
     Some(
-        Finding::new(id, Severity::Warning, sentence)
-            .measured("mean paired difference in points", points, -100.0 * HARM)
+        finding
             .cured_by(
                 "train.optimizer",
                 "{ adam = { learning_rate = 1e-3 } }",

@@ -6,8 +6,8 @@ use hourglass_core::{ColumnMoments, Part, SampleShape, Samples};
 
 use crate::sample::{auc, quantile, sorted_columns};
 use crate::threshold::{
-    CODED_MISSING_GAP, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH, UNSCALED_LEVEL,
-    UNSCALED_SPREAD,
+    CODED_MISSING_GAP, CODED_MISSING_ROWS, CODED_MISSING_SHARE, LEAKED_AUC, OUTLIER_REACH,
+    UNSCALED_LEVEL, UNSCALED_SPREAD,
 };
 use crate::{Finding, FindingId, Severity};
 
@@ -122,7 +122,9 @@ fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
 #[derive(Clone, Copy)]
 struct End {
     value: f32,
-    /// Share of the rows that have it.
+    /// Rows that have it.
+    n_rows: usize,
+    /// Their share.
     share: f64,
     /// How far it lies from the next value, in ranges of the rest.
     gap: f64,
@@ -131,7 +133,11 @@ struct End {
 /// The columns that have a code at an end, and that end.
 fn coded(columns: &[Vec<f32>]) -> Vec<(usize, End)> {
     let ends = columns.iter().map(|values| isolated_end(values)).enumerate();
-    let is_code = |end: &End| end.share >= CODED_MISSING_SHARE && end.gap >= CODED_MISSING_GAP;
+    let is_code = |end: &End| {
+        end.n_rows as f64 >= CODED_MISSING_ROWS
+            && end.share >= CODED_MISSING_SHARE
+            && end.gap >= CODED_MISSING_GAP
+    };
     ends.filter_map(|(column, end)| Some((column, end.filter(is_code)?))).collect()
 }
 
@@ -156,7 +162,7 @@ fn isolated_end(sorted: &[f32]) -> Option<End> {
         let near = if (first - value).abs() < (last - value).abs() { first } else { last };
         let gap = f64::from((near - value).abs() / (last - first));
         let share = n as f64 / sorted.len() as f64;
-        (n_values >= FEW_VALUES).then_some(End { value, share, gap })
+        (n_values >= FEW_VALUES).then_some(End { value, n_rows: n, share, gap })
     };
     let ends =
         [end(&sorted[n_low..], low, n_low), end(&sorted[..sorted.len() - n_high], high, n_high)];
@@ -258,4 +264,20 @@ fn leakage(samples: &Samples) -> Option<Finding> {
 fn names(samples: &Samples, columns: impl Iterator<Item = usize>) -> String {
     let quoted = columns.take(NAMES).map(|column| format!("`{}`", samples.feature_names[column]));
     quoted.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_repeats_and_a_single_value_apart_is_an_outlier() {
+        let column = |n_apart: usize| {
+            let apart = std::iter::repeat_n(-99.0, n_apart);
+            apart.chain((0..150_u16).map(|i| f32::from(i) / 150.0)).collect::<Vec<f32>>()
+        };
+        let n_coded = |n_apart| coded(&[column(n_apart)]).len();
+        // One of 151 rows is more than the share that counts.
+        assert_eq!([0, 1, 2, 3, 9].map(n_coded), [0, 0, 0, 1, 1]);
+    }
 }

@@ -42,7 +42,12 @@ fn duplicates(samples: &Samples) -> Option<Finding> {
     Some(
         Finding::new(FindingId::DuplicateRows, Severity::Warning, sentence)
             .measured("share of validation rows", validation, DUPLICATE_ROWS)
-            .measured("share of test rows", test, DUPLICATE_ROWS),
+            .measured("share of test rows", test, DUPLICATE_ROWS)
+            .cured_by(
+                "split.by",
+                "\"equal_rows\"",
+                "rows that are equal go to the same part (Kaufman et al., KDD 2011)",
+            ),
     )
 }
 
@@ -73,11 +78,18 @@ fn imbalance(settings: &Settings, samples: &Samples) -> Option<Finding> {
     Some(
         Finding::new(FindingId::ClassImbalance, severity, sentence)
             .measured("largest over smallest class", ratio, IMBALANCE)
+            .cured_by_all(
+                [
+                    ("downstream.metric".into(), "\"balanced_accuracy\"".into()),
+                    ("downstream.class_weight".into(), "\"balanced\"".into()),
+                ],
+                "every class counts alike, where it is judged and where it is fitted (Brodersen et \
+                 al., ICPR 2010; King and Zeng, 2001)",
+            )
             .cured_by(
                 "downstream.metric",
                 "\"balanced_accuracy\"",
-                "every class counts alike, however few its rows (Brodersen et al., ICPR 2010)",
-            )
-            .cured_by("downstream.class_weight", "\"balanced\"", "King and Zeng, 2001"),
+                "the same where the models take no weights",
+            ),
     )
 }

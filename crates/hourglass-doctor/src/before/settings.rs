@@ -8,10 +8,13 @@ use serde_json::Value;
 use super::Settings;
 use crate::threshold::{BATCH_SHARE, FEW_SAMPLES, RATE_TOO_HIGH, SATURATED_DEPTH, SMALL_BATCH};
 use crate::toml::inline;
-use crate::{Finding, FindingId, Severity};
+use crate::{Finding, FindingId, Recipe, Severity};
 
 /// How far a value may lie beyond the range of an output before it counts.
 const SLACK: f32 = 1e-4;
+
+/// Rows a step that suit most trainings (Masters and Luschi, 2018).
+const USUAL_BATCH: usize = 32;
 
 /// Layers from which an autoencoder is deep: two on either side of the latent.
 const DEEP: usize = 4;
@@ -158,20 +161,20 @@ fn optimizer(settings: &Settings) -> Option<Finding> {
 }
 
 fn rate(settings: &Settings) -> Option<Finding> {
-    let is_adaptive = settings.optimizer != "sgd";
-    if !is_adaptive || settings.learning_rate <= RATE_TOO_HIGH {
+    let Recipe { optimizer, learning_rate: rate, .. } = &settings.recipe;
+    let is_adaptive = optimizer != "sgd";
+    if !is_adaptive || *rate <= RATE_TOO_HIGH {
         return None;
     }
-    let (optimizer, rate) = (&settings.optimizer, settings.learning_rate);
     let sentence = format!(
         "a learning rate of {rate} moves each weight by about as much in every step of \
          `{optimizer}`"
     );
     Some(
         Finding::new(FindingId::LearningRateTooHigh, Severity::Warning, sentence)
-            .measured("learning rate", rate, RATE_TOO_HIGH)
+            .measured("learning rate", *rate, RATE_TOO_HIGH)
             .cured_by(
-                format!("train.optimizer.{optimizer}.learning_rate"),
+                settings.recipe.rate_key(),
                 "1e-3",
                 "the default of Kingma and Ba, ICLR 2015",
             ),
@@ -182,11 +185,21 @@ fn batch(settings: &Settings, n_train: usize) -> Option<Finding> {
     let (batch, share) = (settings.batch_size, settings.batch_size as f64 / n_train as f64);
     if (batch as f64) < SMALL_BATCH {
         let sentence = format!("with {batch} row(s) a step, steps follow the noise of single rows");
-        return Some(
-            Finding::new(FindingId::BatchTooSmall, Severity::Warning, sentence)
-                .measured("rows a step", batch as f64, SMALL_BATCH)
-                .cured_by("train.batch_size", "32", "Masters and Luschi, 2018"),
-        );
+        let larger = || ("train.batch_size".to_owned(), USUAL_BATCH.to_string());
+        let times = USUAL_BATCH / batch.max(1);
+        let finding = Finding::new(FindingId::BatchTooSmall, Severity::Warning, sentence)
+            .measured("rows a step", batch as f64, SMALL_BATCH)
+            .cured_by_all(
+                [larger(), settings.recipe.longer(times)],
+                "as many steps, each along the mean of more rows (Masters and Luschi, 2018)",
+            );
+        return Some(match settings.recipe.faster((times as f64).sqrt()) {
+            Some(faster) => finding.cured_by_all(
+                [larger(), faster],
+                "as many epochs of fewer steps, which may be longer (Malladi et al., NeurIPS 2022)",
+            ),
+            None => finding.cured_by("train.batch_size", USUAL_BATCH.to_string(), "fewer steps"),
+        });
     }
     if share <= BATCH_SHARE {
         return None;

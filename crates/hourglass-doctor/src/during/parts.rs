@@ -2,6 +2,7 @@
 //! are distributions or codes.
 
 use super::{Epoch, Training};
+use crate::recipe::typed;
 use crate::threshold::{
     ACTIVE_SHARE, COLLAPSED_NATS, COLLAPSED_SHARE, CONTRACTION_VANISHES, DEAD_CODES, EXPLODED_NATS,
     EXPLODED_VARIANCE, SHORT_WARM_UP, SILENT_SHARE, TARGET_EXCEEDED, WARM_UP_COLLAPSE,
@@ -31,14 +32,18 @@ fn over_reconstruction(epoch: &Epoch, name: &str) -> Option<f64> {
     ratio.is_finite().then_some(ratio)
 }
 
-fn typed(weight: f64) -> String {
-    format!("{weight:e}")
-}
+/// Prices on activity that are tried, as shares of the reconstruction loss. How much a latent gives
+/// up for one is not known beforehand.
+const PRICES: [(f64, &str); 4] = [
+    (0.1, "a tenth of the reconstruction loss"),
+    (1.0, "as large as the reconstruction loss"),
+    (10.0, "ten times the reconstruction loss"),
+    (100.0, "a hundred times the reconstruction loss"),
+];
 
-/// The weight at which a price that is now so many reconstructions would be a tenth of one.
-fn tenth(weight: f64, price: f64) -> String {
-    let factor = if price > 0.0 { 0.1 / price } else { 10.0 };
-    format!("{:.2e}", weight * factor)
+/// The weight at which a price that is now so many reconstructions would be `share` of one.
+fn priced(weight: f64, price: f64, share: f64) -> String {
+    typed(weight * if price > 0.0 { share / price } else { 100.0 * share })
 }
 
 fn sparsity(
@@ -86,12 +91,17 @@ fn too_dense(key: String, weight: f64, (active, limit): (f64, f64), price: f64) 
          and the price is {:.2} % of the reconstruction loss",
         price * 100.0
     );
-    vec![
-        Finding::new(FindingId::SparsityTooWeak, Severity::Warning, sentence)
-            .measured("mean activity", active, limit)
-            .shown("price over reconstruction loss", price)
-            .cured_by(key, tenth(weight, price), "the price becomes a tenth of the reconstruction"),
-    ]
+    let mut finding = Finding::new(FindingId::SparsityTooWeak, Severity::Warning, sentence)
+        .measured("mean activity", active, limit)
+        .shown("price over reconstruction loss", price);
+    for (share, words) in PRICES.into_iter().filter(|(share, _)| *share > 2.0 * price) {
+        finding = finding.cured_by(
+            &key,
+            priced(weight, price, share),
+            format!("the price becomes {words} as it is now"),
+        );
+    }
+    vec![finding]
 }
 
 fn contraction(architecture: &Architecture, last: &Epoch, weight: f64) -> Vec<Finding> {
@@ -107,7 +117,11 @@ fn contraction(architecture: &Architecture, last: &Epoch, weight: f64) -> Vec<Fi
     vec![
         Finding::new(FindingId::ContractionTooWeak, Severity::Warning, sentence)
             .measured("price over reconstruction loss", share, CONTRACTION_VANISHES)
-            .cured_by(key, tenth(weight, share), "the price becomes a tenth of the reconstruction"),
+            .cured_by(
+                key,
+                priced(weight, share, 0.1),
+                "the price becomes a tenth of the reconstruction",
+            ),
     ]
 }
 
@@ -215,7 +229,9 @@ fn dead_codes(architecture: &Architecture, last: &Epoch, n_codes: usize) -> Vec<
     let perplexity = perplexity.copied().unwrap_or(f64::NAN);
     let sentence =
         format!("{n_dead} of {n_codes} codes are hardly ever used (perplexity {perplexity:.1})");
-    let fewer = ((n_codes - n_dead) * 2).max(2).min(n_codes);
+    // The perplexity is the number of codes, were they used evenly.
+    let used = if perplexity.is_finite() { perplexity.round() as usize } else { n_codes - n_dead };
+    let fewer = used.clamp(2, n_codes);
     vec![
         Finding::new(FindingId::DeadCodes, Severity::Warning, sentence)
             .measured("share of dead codes", share, DEAD_CODES)
@@ -225,6 +241,13 @@ fn dead_codes(architecture: &Architecture, last: &Epoch, n_codes: usize) -> Vec<
                 "0.05",
                 "dead codes are moved onto samples (Dhariwal et al., Jukebox, 2020)",
             )
-            .cured_by(architecture.key_of("n_codes"), fewer.to_string(), "twice what is used"),
+            .cured_by_all(
+                [
+                    (architecture.key_of("revive_below"), "0.05".to_owned()),
+                    (architecture.key_of("n_codes"), fewer.to_string()),
+                ],
+                "the same, and no more codes than are used",
+            )
+            .cured_by(architecture.key_of("n_codes"), fewer.to_string(), "as many as are used"),
     ]
 }

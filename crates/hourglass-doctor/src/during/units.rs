@@ -1,7 +1,8 @@
 //! What the layers and the parameters say: units that no longer answer, gradients that don't
 //! arrive.
 
-use super::{Epoch, Layer, Training, rate_key, typed};
+use super::{Epoch, Layer, Training, rate_key};
+use crate::recipe::typed;
 use crate::threshold::{DYING_SHARE, GRADIENT_RATIO, SATURATED_SHARE};
 use crate::{Finding, FindingId, Severity, Variant};
 

@@ -1,7 +1,7 @@
 //! What the pipeline file says of a model, in the doctor's words.
 
 use hourglass_core::Samples;
-use hourglass_doctor::{Architecture, Convolution, Settings, Variant};
+use hourglass_doctor::{Architecture, Convolution, Recipe, Settings, Variant};
 use hourglass_downstream::{ClassWeight, Metric};
 use hourglass_models::{KlWarmUp, ModelConfig, build};
 
@@ -96,8 +96,7 @@ pub(super) fn settings(pipeline: &Pipeline, samples: &Samples) -> Result<Setting
         n_layers: 2 * (architecture.hidden_dims.len() + 1),
         convolution: convolution(&pipeline.model),
         loss: train.loss,
-        optimizer: train.optimizer.name().to_owned(),
-        learning_rate: train.optimizer.learning_rate(),
+        recipe: recipe(pipeline),
         is_plain_descent: momentum.as_f64() == Some(0.0),
         batch_size: train.batch_size,
         compare: downstream.compare.iter().map(|set| set.name().to_owned()).collect(),
@@ -106,6 +105,16 @@ pub(super) fn settings(pipeline: &Pipeline, samples: &Samples) -> Result<Setting
         models: to_value(&downstream.models),
         architecture,
     })
+}
+
+/// How the file trains.
+pub(super) fn recipe(pipeline: &Pipeline) -> Recipe {
+    let train = &pipeline.train;
+    Recipe {
+        optimizer: train.optimizer.name().to_owned(),
+        learning_rate: train.optimizer.learning_rate(),
+        epochs: train.epochs,
+    }
 }
 
 fn convolution(config: &ModelConfig) -> Option<Convolution> {

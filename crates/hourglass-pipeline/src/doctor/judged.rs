@@ -11,6 +11,7 @@ use hourglass_models::{Autoencoder, ModelConfig};
 use hourglass_report::Report;
 use ndarray::{Axis, concatenate, s};
 
+use super::described;
 use crate::config::Pipeline;
 use crate::error::Error;
 
@@ -76,8 +77,10 @@ impl<'a> Patient<'a> {
             classes: &classes[..train.nrows()],
             n_classes: samples.targets.class_names().map_or(0, <[String]>::len),
         });
+        let recipe = described::recipe(pipeline);
         let reconstruction = Reconstruction {
             architecture,
+            recipe: &recipe,
             shape: &samples.shape,
             train_mean: &mean,
             n_train: samples.partition.n_train,
@@ -94,6 +97,7 @@ impl<'a> Patient<'a> {
         let values = encode_all(model, validation, HiddenLayers::Latent)?;
         let latent = Latent {
             architecture,
+            epochs: recipe.epochs,
             values: values.view(),
             is_scaled: pipeline.features.scale != Scale::None,
             scale_sensitive: scale_sensitive(pipeline),

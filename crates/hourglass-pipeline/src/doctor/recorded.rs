@@ -10,6 +10,7 @@ use hourglass_downstream::statistics::{compare_repeats, compare_resampled};
 use hourglass_report::{AUTOENCODER, Mark, PCA, RANDOM_ENCODER, Report, ResultRow};
 use hourglass_train::History;
 
+use super::described;
 use crate::cache::read_json;
 use crate::config::Pipeline;
 use crate::key::to_value;
@@ -93,6 +94,7 @@ pub(super) fn results(
         unconverged: unconverged.collect(),
         regularisation,
         models: to_value(&pipeline.downstream.models),
+        architecture: described::architecture(pipeline, 0),
     }
 }
 

@@ -36,22 +36,22 @@ impl About {
             | Id::NoBetterThanRandom
             | Id::IrrelevantDetail
             | Id::UnscaledLatents
-            | Id::UnscaledInputs
             | Id::Outliers
             | Id::CodedMissing
-            | Id::DownstreamNotConverged
+            // By a metric that counts every class alike.
+            | Id::ClassImbalance
             | Id::UnderRegularised => About::Score,
             // How the rows and the comparison are.
             Id::ConstantColumns
             | Id::DuplicateColumns
             | Id::DuplicateRows
-            | Id::ClassImbalance
             | Id::DataMismatch
             | Id::LabelLeakage
             | Id::NoBaseline
             | Id::TooFewRepeats
             | Id::FewSamples
             | Id::OneSidedTuning
+            | Id::DownstreamNotConverged
             // What the model does that an error doesn't show, or for which it may rise.
             | Id::IdentityLearning
             | Id::Blur
@@ -130,7 +130,10 @@ pub(super) fn attempt(finding: &Finding, cure: &Cure, now: &Seen, then: &Seen) -
         new_findings,
         scores: [&now.measures, &then.measures].map(|m| m.as_ref().map(|m| m.score().mean)),
         score_change,
-        errors: [&now.measures, &then.measures].map(|m| m.as_ref().map(|m| m.mean_error().mean)),
+        errors: [
+            both.map(|(now, then)| now.mean_error_beside(then)),
+            both.map(|(now, then)| then.mean_error_beside(now)),
+        ],
         error_change,
         is_kept: false,
         why: String::new(),
@@ -246,7 +249,7 @@ pub(super) fn is_improved(
         About::Score => after.score_above(before).is_some_and(|change| change.mean > 0.0),
         About::Reconstruction => {
             // An error that was no number is better as one.
-            let was = before.mean_error().mean;
+            let was = before.mean_error_beside(after);
             after.error_below(before).mean > 0.0 || (!was.is_finite() && after.is_finite())
         }
         About::Evidence => {

@@ -48,6 +48,8 @@ fn condition(ids: &[(FindingId, Severity)], scores: &[f64], errors: &[f64]) -> S
         scores: scores.to_vec(),
         raw_scores: scores.to_vec(),
         reconstruction: errors.to_vec(),
+        by_column: errors.to_vec(),
+        preprocess: text.read().unwrap().preprocess,
         n_train: 100,
         n_validation: 20,
     };
