@@ -56,7 +56,7 @@ impl Embedding {
             }
         }
         if !pieces.iter().any(|piece| matches!(piece, Piece::Category(..))) {
-            let expected = "absent where no column is a category of three levels or more";
+            let expected = "absent where no column is a category";
             return Err(Error::config("embedding_dim", dim, expected));
         }
         Ok(Embedding { pieces })
