@@ -7,7 +7,7 @@ mod mismatch;
 mod rows;
 mod settings;
 
-pub use columns::coded_values;
+pub use columns::{coded_missing, coded_values};
 
 use hourglass_core::{ColumnMoments, Part, Samples};
 use hourglass_nn::{Activation, Init, Loss};

@@ -24,7 +24,7 @@ pub use after::{
     Unconverged, after, corrupted, normal_draws, shuffled_columns, variance_shares,
 };
 pub use architecture::{Architecture, Variant, strength_of};
-pub use before::{Convolution, Settings, before, coded_values};
+pub use before::{Convolution, Settings, before, coded_missing, coded_values};
 pub use catalog::{FindingId, Moment, Page};
 pub use during::{Epoch, LatentDivergence, Layer, NotFinite, Parameter, Training, during};
 pub use finding::{Change, Cure, Evidence, Finding, Severity};

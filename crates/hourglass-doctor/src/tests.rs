@@ -426,6 +426,17 @@ fn latent_of(variant: Variant, values: &Matrix, is_scaled: bool) -> Vec<FindingI
 }
 
 #[test]
+fn few_layers_forgive_an_initialiser() {
+    let severity = |n_layers, init| {
+        let settings = Settings { n_layers, init: Some(init), ..settings() };
+        before(&settings, &healthy())[0].severity
+    };
+    assert_eq!(severity(8, Init::GlorotUniform), Severity::Note);
+    assert_eq!(severity(16, Init::GlorotUniform), Severity::Warning);
+    assert_eq!(severity(2, Init::Zeros), Severity::Warning);
+}
+
+#[test]
 fn a_batch_that_grows_keeps_its_steps_or_lengthens_them() {
     let small = Settings { batch_size: 2, ..settings() };
     let findings = before(&small, &healthy());

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use hourglass_core::{Interrupt, Progress, Samples};
 use hourglass_data::{Loaded, Numeric, PreprocessConfig};
 use hourglass_doctor::{
-    Change, Cure, Epoch, Finding, FindingId, Training, after, before, coded_values, during,
+    Change, Cure, Epoch, Finding, FindingId, Training, after, before, coded_missing, coded_values,
+    during,
 };
 use hourglass_report::Report;
 use serde_json::Value;
@@ -264,32 +265,37 @@ fn prepared(
 }
 
 impl Rows {
-    /// Adds the cure of coded missing values, which names the codes as they stand in the file.
+    /// Looks for coded missing values again in the columns as they were read, and adds the cure,
+    /// which names the codes as they stand in the file: where columns are mapped by rank, whatever
+    /// is frequent at an end comes to lie apart, and is no code for that.
     fn name_codes(
         &self,
         pipeline: &Pipeline,
-        findings: &mut [Finding],
+        findings: &mut Vec<Finding>,
         load: impl FnOnce() -> Result<Loaded, Error>,
     ) -> Result<(), Error> {
-        let found = findings.iter_mut().find(|finding| finding.id == FindingId::CodedMissing);
-        let Some(finding) = found else { return Ok(()) };
+        let is_coded = |finding: &Finding| finding.id == FindingId::CodedMissing;
+        let Some(at) = findings.iter().position(is_coded) else { return Ok(()) };
         let plain = PreprocessConfig {
             numeric: Numeric::None,
             clip: None,
             columns: BTreeMap::new(),
             ..pipeline.preprocess.clone()
         };
-        let codes = match &self.loaded {
-            Some(loaded) => coded_values(&prepared(pipeline, loaded, &plain)?),
-            None => coded_values(&prepared(pipeline, &load()?, &plain)?),
+        let read = match &self.loaded {
+            Some(loaded) => prepared(pipeline, loaded, &plain)?,
+            None => prepared(pipeline, &load()?, &plain)?,
         };
-        if codes.is_empty() {
+        let Some(found) = coded_missing(&read) else {
+            findings.remove(at);
             return Ok(());
-        }
+        };
+        findings[at] = found;
+        let codes = coded_values(&read);
         let columns = codes.iter().map(|(name, value)| format!("{name:?} = [\"{value}\"]"));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let change = |key: &str, value: String| Change { key: key.to_owned(), value };
-        finding.cures.push(Cure {
+        findings[at].cures.push(Cure {
             changes: vec![
                 change("data.missing_in", format!("{{ {columns} }}")),
                 change("preprocess.missing", "{ fill = \"median\" }".to_owned()),
@@ -297,5 +303,51 @@ impl Rows {
             because: "what is named as missing can be filled".to_owned(),
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hourglass_core::Silent;
+    use hourglass_data::Locations;
+
+    use super::*;
+
+    #[test]
+    fn a_floor_that_ranks_set_apart_is_no_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"
+            name = "floor"
+            seed = 1
+            data.csv = { path = "rows.csv", target = "kind" }
+            split = { validation = 0.2, test = 0.2 }
+            preprocess.numeric = { quantile = { output = "normal" } }
+            model.undercomplete = { latent_dim = 1 }
+            train = { epochs = 2, optimizer = { adam = { learning_rate = 1e-2 } } }
+            downstream = { compare = ["raw", "autoencoder"], models = [{ majority = {} }] }
+        "#;
+        let pipeline = crate::parse(text, "floor", &[]).unwrap();
+        let locations = Locations {
+            data_dirs: Vec::new(),
+            download_dir: folder.path().to_owned(),
+            offline: true,
+        };
+        let (base, runs_dir) = (folder.path().to_owned(), folder.path().join("runs"));
+        let options = RunOptions { base, locations, runs_dir, force: false };
+        // A fifth of the rows have the lowest value, which lies as near to the next as any.
+        let is_found = |lowest: f32| {
+            let row = |row: usize| {
+                let value =
+                    if row % 5 == 0 { lowest } else { 1.0 + (row * 37 % 400) as f32 / 40.0 };
+                format!("{value},{},{}\n", (row * 53 % 400) as f32 / 7.0, ["a", "b"][row % 2])
+            };
+            let rows: String = (0..400).map(row).collect();
+            std::fs::write(folder.path().join("rows.csv"), format!("x,y,kind\n{rows}")).unwrap();
+            let found = doctor_check(&pipeline, &options, &Silent, &Interrupt::new()).unwrap();
+            let found = found.into_iter().find(|finding| finding.id == FindingId::CodedMissing);
+            found.map(|finding| finding.cures[0].changes[0].value.clone())
+        };
+        assert_eq!(is_found(0.98), None);
+        assert_eq!(is_found(-99.0).unwrap(), "{ \"x\" = [\"-99\"] }");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn examine(
     let mut findings = Vec::new();
     findings.extend(unscaled(samples, moments));
     findings.extend(outliers(samples, columns));
-    findings.extend(coded_missing(samples, columns));
+    findings.extend(missing_codes(samples, columns));
     findings.extend(constant(samples, moments));
     findings.extend(duplicates(samples, moments));
     findings.extend(leakage(samples));
@@ -96,7 +96,16 @@ fn outliers(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
     )
 }
 
-fn coded_missing(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+/// Missing values coded as numbers, as [`before`](crate::before) finds them, of rows as they were
+/// read: where columns are mapped by rank, whatever is frequent at an end comes to lie apart.
+///
+/// # Shapes
+/// - `samples.features`: `(n_samples, n_features)`
+pub fn coded_missing(samples: &Samples) -> Option<Finding> {
+    missing_codes(samples, &sorted_columns(samples.part(Part::Train)))
+}
+
+fn missing_codes(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
     if matches!(samples.shape, SampleShape::Image { .. }) {
         // Paper is white where nothing was drawn.
         return None;

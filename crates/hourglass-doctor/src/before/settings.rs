@@ -6,7 +6,9 @@ use hourglass_nn::{Activation, Init, Loss};
 use serde_json::Value;
 
 use super::Settings;
-use crate::threshold::{BATCH_SHARE, FEW_SAMPLES, RATE_TOO_HIGH, SATURATED_DEPTH, SMALL_BATCH};
+use crate::threshold::{
+    BATCH_SHARE, FEW_SAMPLES, INIT_DEPTH, RATE_TOO_HIGH, SATURATED_DEPTH, SMALL_BATCH,
+};
 use crate::toml::inline;
 use crate::{Finding, FindingId, Recipe, Severity};
 
@@ -126,19 +128,21 @@ fn initialisation(settings: &Settings) -> Option<Finding> {
         "weights are drawn as `{name}`, which does not suit `{activation}` over {} layers",
         settings.n_layers
     );
-    // A single hidden layer forgives it.
-    let severity =
-        if settings.n_layers >= DEEP || is_zero { Severity::Warning } else { Severity::Note };
+    // Fewer layers forgive it.
+    let is_deep = settings.n_layers as f64 >= INIT_DEPTH;
+    let severity = if is_deep || is_zero { Severity::Warning } else { Severity::Note };
     let better = key_of(&Init::for_activation(settings.hidden_activation));
-    Some(
-        Finding::new(FindingId::UnsuitableInitialisation, severity, sentence)
-            .shown("layers", settings.n_layers as f64)
-            .cured_by(
-                settings.architecture.key_of("init"),
-                format!("\"{better}\""),
-                "it keeps the size of signals from layer to layer (He et al., ICCV 2015)",
-            ),
-    )
+    let finding = Finding::new(FindingId::UnsuitableInitialisation, severity, sentence);
+    let n_layers = settings.n_layers as f64;
+    let finding = match is_deep {
+        true => finding.measured("layers", n_layers, INIT_DEPTH),
+        false => finding.shown("layers", n_layers),
+    };
+    Some(finding.cured_by(
+        settings.architecture.key_of("init"),
+        format!("\"{better}\""),
+        "it keeps the size of signals from layer to layer (He et al., ICCV 2015)",
+    ))
 }
 
 fn optimizer(settings: &Settings) -> Option<Finding> {
