@@ -1,7 +1,7 @@
-//! The data sets that come with the program: smartcore's, and of linfa's those that smartcore lacks.
-//! Of smartcore only the numbers are used: its digits bear the names of the iris data. linfa's lie
-//! in `data/`, as linfa-datasets 0.8.1 has them, since the crate brings linfa, a second ndarray and
-//! features of serde with it that half of all dependencies are compiled anew for.
+//! The data sets that come with the program: smartcore's, and of linfa's those that smartcore
+//! lacks. Of smartcore only the numbers are used: its digits bear the names of the iris data.
+//! linfa's lie in `data/`, as linfa-datasets 0.8.1 has them, since the crate brings linfa, a second
+//! ndarray and features of serde with it that half of all dependencies are compiled anew for.
 
 use std::io::Read;
 

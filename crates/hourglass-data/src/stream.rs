@@ -6,8 +6,8 @@
 //! training rows. Everything else (quantiles, powers, clipping and what is fitted behind it, levels
 //! and their shares, nearest rows) is learnt from a sample of the training rows, drawn from the
 //! seed: 100,000 of them, or fewer where the table is wide. A level that no sampled row has counts
-//! as unseen. The times at which a split by time cuts come from such a sample of all rows, in a pass
-//! before.
+//! as unseen. The times at which a split by time cuts come from such a sample of all rows, in a
+//! pass before.
 
 use std::path::Path;
 
@@ -71,10 +71,10 @@ pub struct Batch {
 
 impl Stream {
     /// Opens the table of a `[data]` section. Rows are put into parts at random, each on its own,
-    /// or all rows with the same value of a column together where the split is by group, or by their
-    /// times. Which part a group falls to follows from its value alone, so that nothing about it has
-    /// to be kept; and so folds are as large as chance has it. Of several folds the first is tested
-    /// on: see [`Stream::with_fold`].
+    /// or all rows with the same value of a column together where the split is by group, or by
+    /// their times. Which part a group falls to follows from its value alone, so that nothing about
+    /// it has to be kept; and so folds are as large as chance has it. Of several folds the first is
+    /// tested on: see [`Stream::with_fold`].
     ///
     /// # Errors
     /// [`Error::Config`] for a source or a split that can't be streamed, [`Error::Io`].
@@ -127,8 +127,8 @@ impl Stream {
         self
     }
 
-    /// Learns the preprocessing from the training rows, in one pass; in a second one where the split
-    /// is by time.
+    /// Learns the preprocessing from the training rows, in one pass; in a second one where the
+    /// split is by time.
     ///
     /// # Errors
     /// As [`prepare`](crate::prepare).

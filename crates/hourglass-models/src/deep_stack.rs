@@ -56,7 +56,8 @@ pub struct DeepStack {
     pub dropout: f32,
     /// Width of the vector that stands for a level of a category in front of the first layer, 1 or
     /// more; categories with fewer levels have vectors as wide as they have levels. Vectors are
-    /// learnt with the autoencoder. Default: none, levels meet the first layer as columns of 0 and 1.
+    /// learnt with the autoencoder. Default: none, levels meet the first layer as columns of 0 and
+    /// 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_dim: Option<usize>,
     /// How much the columns of a table count. Default: 1 each.

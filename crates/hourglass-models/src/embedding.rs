@@ -1,10 +1,10 @@
 //! Embeddings: in front of the first layer each category of a table becomes a short vector, one for
-//! each level, that is learnt with the autoencoder. Numbers and binary columns pass as they are. What
-//! is reconstructed stays the table: its levels, not their vectors.
+//! each level, that is learnt with the autoencoder. Numbers and binary columns pass as they are.
+//! What is reconstructed stays the table: its levels, not their vectors.
 //!
-//! Source: Guo and Berkhahn, "Entity Embeddings of Categorical Variables", arXiv:1604.06737. Differs
-//! from the paper: vectors are learnt without labels, and a level that no training row has gets the
-//! part that all levels share, the bias.
+//! Source: Guo and Berkhahn, "Entity Embeddings of Categorical Variables", arXiv:1604.06737.
+//! Differs from the paper: vectors are learnt without labels, and a level that no training row has
+//! gets the part that all levels share, the bias.
 
 use std::ops::Range;
 

@@ -61,8 +61,8 @@ impl StreamOutcome {
 }
 
 /// Trains the autoencoder of a pipeline on a table that is read batch by batch, and writes the
-/// features of all rows; once for each fold where the split has folds. `[downstream]`, `repeats` and
-/// `features.scale` are not used.
+/// features of all rows; once for each fold where the split has folds. `[downstream]`, `repeats`
+/// and `features.scale` are not used.
 ///
 /// # Errors
 /// Whatever the data or the training says; after Ctrl-C the same call goes on from there.

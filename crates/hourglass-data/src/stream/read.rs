@@ -1,5 +1,5 @@
-//! The rows of a file on disk, batch by batch, as polars frames. What they mean is no matter of this
-//! file.
+//! The rows of a file on disk, batch by batch, as polars frames. What they mean is no matter of
+//! this file.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
