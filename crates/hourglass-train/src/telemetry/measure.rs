@@ -22,6 +22,10 @@ const FEWEST_ROWS: usize = 64;
 /// Training rows for each row that is measured.
 const TRAIN_ROWS_EACH: usize = 25;
 
+/// Values of all layers that are measured at most, in whole batches: 1,024 rows of 16,384. The maps
+/// of a convolution are wide beside what a step costs.
+const MOST_VALUES: usize = 1 << 24;
+
 /// Widest latent whose covariance is decomposed as it is, and most rows otherwise.
 const MOST_DIMENSIONS: usize = 256;
 
@@ -53,7 +57,8 @@ pub(crate) fn measure(
     let mut layers: Vec<LayerSums> = Vec::new();
     let mut latent = Matrix::zeros((rows.nrows(), model.latent_dim()));
     let mut errors = vec![0.0_f64; rows.ncols()];
-    for (i, batch) in rows.axis_chunks_iter(Axis(0), batch_size).enumerate() {
+    let mut n_rows = 0;
+    for batch in rows.axis_chunks_iter(Axis(0), batch_size) {
         let input = rows_of(batch)?.to_device(&device_of(model))?;
         let hidden = model.hidden(&input)?;
         let activations = model.hidden_activations();
@@ -65,27 +70,30 @@ pub(crate) fn measure(
             // The last layer is the latent, unless the latent is put together from several.
             encoded = (values.ncols() == latent.ncols()).then_some(values);
         }
-        let from = i * batch_size;
         let encoded = match encoded {
             Some(encoded) => encoded,
             None => to_matrix(&model.encode(&input)?)?,
         };
-        latent.slice_mut(s![from..from + batch.nrows(), ..]).assign(&encoded);
+        latent.slice_mut(s![n_rows..n_rows + batch.nrows(), ..]).assign(&encoded);
+        n_rows += batch.nrows();
         let output = to_matrix(&model.reconstruct(&input)?)?;
         for (output, row) in output.rows().into_iter().zip(batch.rows()) {
             for ((error, &a), &b) in errors.iter_mut().zip(output).zip(row) {
                 *error += f64::from((a - b) * (a - b));
             }
         }
+        let width: usize = layers.iter().map(|layer| layer.active.len()).sum();
+        if n_rows >= FEWEST_ROWS && n_rows * width >= MOST_VALUES {
+            break;
+        }
     }
-    let n_rows = rows.nrows();
     let layers = layers
         .into_iter()
         .enumerate()
         .map(|(l, sums)| sums.finish(format!("encoder.{l}"), n_rows))
         .collect();
     let feature_errors = errors.into_iter().map(|sum| (sum / n_rows as f64) as f32).collect();
-    let spectrum = spectrum(latent.view());
+    let spectrum = spectrum(latent.slice(s![..n_rows, ..]));
     let effective_rank = effective_rank(&spectrum);
     let latent = LatentTelemetry { spectrum, effective_rank, kl_per_dimension: None };
     Ok(Measures { layers, latent, feature_errors, n_rows })
@@ -204,6 +212,24 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn wide_maps_are_measured_on_fewer_rows() {
+        use hourglass_core::{SampleShape, Seed};
+        use hourglass_models::{Convolutional, ModelConfig, build};
+        let shape = SampleShape::Image { channels: 1, height: 64, width: 64 };
+        let rows = Matrix::from_shape_fn((320, 64 * 64), |(row, column)| {
+            ((row * 7 + column) % 11) as f32 * 0.1
+        });
+        for (channels, expected) in [(64, 256), (2, 320)] {
+            let config = ModelConfig::Convolutional(Convolutional::new(vec![channels], 4));
+            let model = build(&config, &shape, Seed::new(1)).unwrap();
+            let measures = measure(model.as_ref(), rows.view(), 64).unwrap();
+            assert_eq!(measures.n_rows, expected);
+            assert_eq!(measures.layers[0].n_units, channels * 32 * 32);
+            assert_eq!(measures.latent.spectrum.len(), 4);
+        }
+    }
 
     #[test]
     fn the_spectrum_agrees_with_numpy() {
