@@ -174,8 +174,8 @@ pub(crate) struct Split {
 }
 
 /// Divides rows. `together` holds a number for each row where `config.by` keeps rows together: rows
-/// of one group share it, and by time later rows have a larger one. `is_fixed` says that the test rows are
-/// others than these.
+/// of one group share it, and by time later rows have a larger one. `is_fixed` says that the
+/// test rows are others than these.
 pub(crate) fn split(
     targets: &Targets,
     together: Option<&[f64]>,

@@ -110,7 +110,9 @@ catalog! {
     CodedMissing = "coded_missing": Before, "missing values coded as numbers",
         why: "A code such as 0 or -999 is taken for a measurement, and shifts mean and scale.",
         measured: "A single value at the end of a column's range that is frequent, stands in three \
-            rows or more, and lies apart from all others.",
+            rows or more, lies apart from all others, and in the columns as they were read is a \
+            number that is typed for what is missing: nines, 0, or a number below 0 where no \
+            other is.",
         helps: "Name the code as missing, and impute.",
         source: "Pearson, The problem of disguised missing data, SIGKDD Explorations 2006.";
     ClassImbalance = "class_imbalance": Before, "classes of very unequal size",

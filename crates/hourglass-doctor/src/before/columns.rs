@@ -25,7 +25,7 @@ pub(super) fn examine(
     let mut findings = Vec::new();
     findings.extend(unscaled(samples, moments));
     findings.extend(outliers(samples, columns));
-    findings.extend(missing_codes(samples, columns));
+    findings.extend(missing_codes(samples, &coded(columns)));
     findings.extend(constant(samples, moments));
     findings.extend(duplicates(samples, moments));
     findings.extend(leakage(samples));
@@ -97,20 +97,20 @@ fn outliers(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
 }
 
 /// Missing values coded as numbers, as [`before`](crate::before) finds them, of rows as they were
-/// read: where columns are mapped by rank, whatever is frequent at an end comes to lie apart.
+/// read: where columns are mapped by rank, whatever is frequent at an end comes to lie apart, and
+/// only there a value can be seen to be one that is typed for what is missing.
 ///
 /// # Shapes
 /// - `samples.features`: `(n_samples, n_features)`
 pub fn coded_missing(samples: &Samples) -> Option<Finding> {
-    missing_codes(samples, &sorted_columns(samples.part(Part::Train)))
+    missing_codes(samples, &coded_as_read(&sorted_columns(samples.part(Part::Train))))
 }
 
-fn missing_codes(samples: &Samples, columns: &[Vec<f32>]) -> Option<Finding> {
+fn missing_codes(samples: &Samples, coded: &[(usize, End)]) -> Option<Finding> {
     if matches!(samples.shape, SampleShape::Image { .. }) {
         // Paper is white where nothing was drawn.
         return None;
     }
-    let coded = coded(columns);
     let &(worst, End { share, gap, .. }) =
         coded.iter().max_by(|a, b| a.1.share.total_cmp(&b.1.share))?;
     let names = names(samples, coded.iter().map(|&(column, _)| column));
@@ -137,6 +137,27 @@ struct End {
     share: f64,
     /// How far it lies from the next value, in ranges of the rest.
     gap: f64,
+    /// Whether it is a number that is typed for what is missing.
+    is_typed: bool,
+}
+
+/// Whether a number is one that is typed for what is missing: sevens, eights or nines alone (as
+/// surveys code what is refused, doesn't apply or isn't known), or a number that can't be measured,
+/// below 0 where all others are not; or 0 below all others, where it isn't what most rows have.
+///
+/// # Source
+/// Pearson, *The problem of disguised missing data*, SIGKDD Explorations 8 (2006).
+fn is_typed(value: f32, share: f64, lowest_other: f32) -> bool {
+    let digits = value.abs().to_string();
+    let of_one_digit = ['7', '8', '9'].iter().any(|&digit| digits.chars().all(|c| c == digit));
+    let is_impossible = value < 0.0 && lowest_other >= 0.0;
+    let is_zero = value == 0.0 && lowest_other > 0.0 && share <= 0.5;
+    of_one_digit || is_impossible || is_zero
+}
+
+/// The columns that have a code at an end, where they are as they were read.
+fn coded_as_read(columns: &[Vec<f32>]) -> Vec<(usize, End)> {
+    coded(columns).into_iter().filter(|(_, end)| end.is_typed).collect()
 }
 
 /// The columns that have a code at an end, and that end.
@@ -157,7 +178,7 @@ fn coded(columns: &[Vec<f32>]) -> Vec<(usize, End)> {
 pub fn coded_values(samples: &Samples) -> Vec<(String, f32)> {
     let columns = sorted_columns(samples.part(Part::Train));
     let name = |column: usize| samples.feature_names[column].clone();
-    coded(&columns).into_iter().map(|(column, end)| (name(column), end.value)).collect()
+    coded_as_read(&columns).into_iter().map(|(column, end)| (name(column), end.value)).collect()
 }
 
 /// The lonelier end of a column.
@@ -171,7 +192,8 @@ fn isolated_end(sorted: &[f32]) -> Option<End> {
         let near = if (first - value).abs() < (last - value).abs() { first } else { last };
         let gap = f64::from((near - value).abs() / (last - first));
         let share = n as f64 / sorted.len() as f64;
-        (n_values >= FEW_VALUES).then_some(End { value, n_rows: n, share, gap })
+        let is_typed = is_typed(value, share, first);
+        (n_values >= FEW_VALUES).then_some(End { value, n_rows: n, share, gap, is_typed })
     };
     let ends =
         [end(&sorted[n_low..], low, n_low), end(&sorted[..sorted.len() - n_high], high, n_high)];
@@ -288,5 +310,22 @@ mod tests {
         let n_coded = |n_apart| coded(&[column(n_apart)]).len();
         // One of 151 rows is more than the share that counts.
         assert_eq!([0, 1, 2, 3, 9].map(n_coded), [0, 0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_typed_for_missing_values_is_known_from_what_was_measured() {
+        for (value, share, lowest_other, expected) in [
+            (-99.0, 0.1, -3.0, true),
+            (99_999.0, 0.006, 0.0, true),
+            (-200.0, 0.1, 0.1, true),
+            (0.0, 0.49, 12.0, true),
+            // A floor that most rows lie on, a longest term, a reading that is cut off.
+            (0.0, 0.72, 12.5, false),
+            (72.0, 0.01, 4.0, false),
+            (-1.0, 0.05, -0.9, false),
+            (0.871, 0.03, 0.385, false),
+        ] {
+            assert_eq!(is_typed(value, share, lowest_other), expected, "{value}");
+        }
     }
 }
