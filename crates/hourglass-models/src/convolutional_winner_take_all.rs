@@ -7,6 +7,8 @@
 //! and samples are encoded by the rectified maps, max-pooled. Differs from the paper: winners are
 //! chosen before the rectifier by default, so that no filter can die.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use hourglass_core::{SampleShape, Seed};
 use hourglass_nn::{
@@ -20,7 +22,7 @@ use crate::body::{check_width, corruption_words};
 use crate::config::{Architecture, linear};
 use crate::head::Head;
 use crate::maps::{MapSize, as_maps, flat};
-use crate::{Autoencoder, ColumnWeights, Context, Error, LossParts, Result};
+use crate::{Autoencoder, ColumnWeights, Context, Error, ImageLoss, LossParts, Perceptual, Result};
 
 /// Hyperparameters of the convolutional winner-take-all autoencoder. Its latent is what the pooled
 /// maps hold, so its width follows from the size of the images.
@@ -59,6 +61,12 @@ pub struct ConvolutionalWinnerTakeAll {
     /// What is done to the input during training. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<Corruption>,
+    /// What images are compared by beside their pixels. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_loss: Option<ImageLoss>,
+    /// A comparison in the features of an encoder that an earlier run trained. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptual: Option<Perceptual>,
 }
 
 fn two() -> usize {
@@ -91,6 +99,8 @@ impl ConvolutionalWinnerTakeAll {
             output_activation: linear(),
             init: None,
             corruption: None,
+            image_loss: None,
+            perceptual: None,
         }
     }
 
@@ -117,6 +127,10 @@ impl Architecture for ConvolutionalWinnerTakeAll {
 
     fn output_activation(&self) -> Activation {
         self.output_activation
+    }
+
+    fn perceptual(&self) -> Option<Perceptual> {
+        self.perceptual.clone()
     }
 
     fn describe(&self, n_features: usize) -> String {
@@ -156,6 +170,8 @@ impl Architecture for ConvolutionalWinnerTakeAll {
         {
             return Err(Error::config("lifetime_share", share, "above 0 and at most 1"));
         }
+        self.image_loss.map_or(Ok(()), ImageLoss::check)?;
+        self.perceptual.as_ref().map_or(Ok(()), Perceptual::check)?;
         Ok(self.corruption.map_or(Ok(()), Corruption::check)?)
     }
 
@@ -186,7 +202,11 @@ impl Architecture for ConvolutionalWinnerTakeAll {
         };
         let pooled = pool.positions(input.size).expect("the regions are no larger than the map");
         let latent_dim = n_in * pooled[0] * pooled[1];
-        let head = Head::new(shape, self.output_activation, ColumnWeights::default());
+        let head = Head::new(shape, self.output_activation, ColumnWeights::default()).with_views(
+            shape,
+            self.image_loss,
+            self.perceptual.as_ref(),
+        )?;
         let config = self.clone();
         Ok(Box::new(Model { config, input, encoder, decoder, pool, latent_dim, head, parameters }))
     }
@@ -274,6 +294,10 @@ impl Autoencoder for Model {
         Ok(hidden)
     }
 
+    fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {
+        self.head.look_through(encoder)
+    }
+
     fn reconstruct(&self, input: &Tensor) -> Result<Tensor> {
         self.head.finish(self.reconstruction(input, self.head.layer_activation())?)
     }
@@ -286,6 +310,6 @@ impl Autoencoder for Model {
         _context: &Context,
     ) -> Result<LossParts> {
         let output = self.reconstruction(input, self.head.loss_activation(loss))?;
-        LossParts::sum(self.head.loss(&output, target, loss)?, Vec::new())
+        self.head.parts(&output, target, loss)
     }
 }

@@ -158,7 +158,7 @@ mod tests {
         let configs = with_perceptual();
         let mut kinds: Vec<&str> = configs.iter().map(ModelConfig::kind).collect();
         kinds.dedup();
-        assert_eq!(kinds.len(), 15, "all but one take it: {kinds:?}");
+        assert_eq!(kinds.len(), 16, "all take it: {kinds:?}");
         let x = rows(9, 3);
         let encoder = encoder(SMOOTH);
         let values = |parameters: &[Parameter]| -> Vec<Vec<f32>> {
