@@ -1,8 +1,11 @@
 //! Sick data, sick settings and sick models beside healthy ones: each finding where it belongs, and
 //! none where nothing is wrong.
 
-use hourglass_core::{Matrix, Part, Partition, SampleShape, Samples, Seed, Targets};
+use hourglass_core::{
+    ColumnGroup, ColumnKind, Matrix, Part, Partition, SampleShape, Samples, Seed, Targets,
+};
 use hourglass_nn::{Activation, Init, Loss};
+use ndarray::s;
 use rand::RngExt;
 
 use crate::*;
@@ -82,6 +85,33 @@ fn with_settings(change: impl FnOnce(&mut Settings)) -> Vec<FindingId> {
 #[test]
 fn healthy_data_and_settings_have_no_finding() {
     assert_eq!(before(&settings(), &healthy()), []);
+}
+
+#[test]
+fn levels_may_coincide_and_a_category_may_not_stand_twice() {
+    // Two levels beside three, the first of which coincides with the first of the two; or beside
+    // the same two again.
+    let found = |is_copy: bool| {
+        with_data(|samples| {
+            for (row, mut values) in samples.features.rows_mut().into_iter().enumerate() {
+                let second = if is_copy { row % 2 } else { [0, 1, 0, 2][row % 4] };
+                values.slice_mut(s![..5]).fill(0.0);
+                values[row % 2] = 1.0;
+                values[2 + second] = 1.0;
+            }
+            let group =
+                |name: &str, kind, columns| ColumnGroup { name: name.into(), kind, columns };
+            samples.shape = SampleShape::Table {
+                groups: vec![
+                    group("two", ColumnKind::Categorical, 0..2),
+                    group("three", ColumnKind::Categorical, 2..5),
+                    group("rest", ColumnKind::Numeric, 5..WIDTH),
+                ],
+            };
+        })
+        .contains(&FindingId::DuplicateColumns)
+    };
+    assert_eq!([false, true].map(found), [false, true]);
 }
 
 #[test]

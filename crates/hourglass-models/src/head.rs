@@ -17,10 +17,10 @@ use crate::maps::MapSize;
 use crate::perceptual::{Lens, Perceptual};
 use crate::{Autoencoder, Error, LossParts, Result};
 
-/// How much the columns of a table count in the reconstruction loss, which is the weighted mean over
-/// numeric columns (by the loss of the file), binary columns (by cross-entropy) and categories (by
-/// cross-entropy over their levels, each category once). The weight of a column is that of its kind
-/// times its own.
+/// How much the columns of a table count in the reconstruction loss, which is the weighted mean
+/// over numeric columns (by the loss of the file), binary columns (by cross-entropy) and categories
+/// (by cross-entropy over their levels, each category once). The weight of a column is that of its
+/// kind times its own.
 ///
 /// | field | default | meaning | range |
 /// | :-- | :-- | :-- | :-- |

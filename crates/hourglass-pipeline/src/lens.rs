@@ -1,5 +1,5 @@
-//! The encoder of an earlier run in whose features a `perceptual` loss compares: where it lies, what
-//! it is known by, and who is given it.
+//! The encoder of an earlier run in whose features a `perceptual` loss compares: where it lies,
+//! what it is known by, and who is given it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::run_folder::repeat_name;
 
-/// The folder of the bundle: the one that is named, or its first repeat where it is a run directory.
+/// The folder of the bundle: the one that is named, or the first repeat of a run directory.
 fn folder_of(named: &Path) -> PathBuf {
     let repeat = named.join(repeat_name(0));
     if repeat.is_dir() { repeat } else { named.to_owned() }

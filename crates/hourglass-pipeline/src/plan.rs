@@ -81,7 +81,8 @@ impl Kind {
     /// Counted up where the code behind a stage starts to make something else.
     fn version(self) -> u32 {
         match self {
-            Kind::Preprocess | Kind::Downstream { .. } => 3,
+            Kind::Preprocess => 4,
+            Kind::Downstream { .. } => 3,
             Kind::Figures | Kind::Train => 2,
             _ => 1,
         }

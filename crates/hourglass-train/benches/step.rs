@@ -1,5 +1,5 @@
-//! A whole training step: gather a batch, loss, backward pass, AdamW; and a whole epoch of the loop,
-//! with and without corruption and telemetry.
+//! A whole training step: gather a batch, loss, backward pass, AdamW; and a whole epoch of the
+//! loop, with and without corruption and telemetry.
 #![allow(missing_docs, reason = "criterion's macros write functions")]
 #![allow(clippy::unwrap_used, reason = "a bench that fails shall stop")]
 

@@ -189,6 +189,12 @@ impl FittedCategory {
         levels.codes.iter().map(slot).collect()
     }
 
+    /// Whether a column of its own says where values are missing.
+    pub(crate) fn shows_gaps(&self) -> bool {
+        matches!(self.encoding, Encoding::OneHot)
+            && self.missing.is_some_and(|slot| self.slots[slot] == MISSING)
+    }
+
     /// Slot of a missing value: its own, else that of what is rare or unseen.
     pub(crate) fn missing_slot(&self) -> Option<usize> {
         self.missing.or((!self.rare.is_empty()).then(|| self.slots.len() - 1))

@@ -14,7 +14,7 @@ pub struct PreprocessConfig {
     /// What to do about missing values.
     pub missing: Missing,
     /// Whether each column with gaps in the training rows gets a second one that says where they
-    /// are; for tables alone. Default: no.
+    /// are, unless a gap is a level of its own already; for tables alone. Default: no.
     pub indicators: bool,
     /// Two quantiles of the training rows, such as `[0.01, 0.99]`: numbers of a table beyond them
     /// are set to them. Default: nothing is clipped.

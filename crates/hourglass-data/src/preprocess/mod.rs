@@ -341,6 +341,23 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_that_is_a_level_of_its_own_gets_no_indicator() {
+        let texts = [Some("b"), None, Some("a"), Some("b"), None, Some("a")];
+        let table = table(vec![
+            ("size", Column::Numbers(vec![1.0, f64::NAN, 2.0, 8.0, 5.0, 9.0])),
+            ("kind", Column::Levels(Levels::of(texts.into_iter()))),
+        ]);
+        for (text, levels) in [
+            ("missing = { fill = 'median' }", ["kind=(missing)", "kind=a", "kind=b"]),
+            ("missing = { fill = 'most_frequent' }", ["kind=a", "kind=b", "kind_missing"]),
+        ] {
+            let fitted = fit(&table, &format!("{text}\nindicators = true")).unwrap();
+            let expected = [&["size", "size_missing"][..], &levels].concat();
+            assert_eq!(fitted.output_names(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn what_was_done_is_taken_back() {
         let table = mixed();
         for text in [

@@ -1,8 +1,8 @@
 //! What single columns show: scale, outliers, codes, constants, copies, leaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use hourglass_core::{ColumnMoments, Part, SampleShape, Samples};
+use hourglass_core::{ColumnKind, ColumnMoments, Part, SampleShape, Samples};
 
 use crate::sample::{auc, quantile, sorted_columns};
 use crate::threshold::{
@@ -239,6 +239,18 @@ fn duplicates(samples: &Samples, moments: &ColumnMoments) -> Option<Finding> {
             pairs.push((first, column));
         }
     }
+    // Single levels of categories may well coincide; a category is a copy where all of them do.
+    let has_twin: BTreeSet<usize> = pairs.iter().map(|&(_, second)| second).collect();
+    let is_copy = |column: usize| {
+        let groups = samples.shape.groups().iter();
+        let category = groups
+            .filter(|group| group.kind == ColumnKind::Categorical)
+            .find(|group| group.columns.contains(&column));
+        category.is_none_or(|group| {
+            group.columns.clone().all(|c| has_twin.contains(&c) || moments.min[c] == moments.max[c])
+        })
+    };
+    pairs.retain(|&(_, second)| is_copy(second));
     let &(first, second) = pairs.first()?;
     let (a, b) = (&samples.feature_names[first], &samples.feature_names[second]);
     let sentence = format!(

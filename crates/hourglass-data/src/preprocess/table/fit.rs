@@ -111,7 +111,9 @@ pub(super) fn fit_column(
         role = constant;
         out_of_fold = None;
     }
-    let indicator = config.indicators && has_gaps;
+    // A level of its own is an indicator already.
+    let shows_gaps = matches!(&role, Role::Category(category) if category.shows_gaps());
+    let indicator = config.indicators && has_gaps && !shows_gaps;
     let kind = ColumnType::of(column);
     Ok(Fitting {
         column: FittedColumn { name: name.to_owned(), kind, role, indicator },
