@@ -337,8 +337,11 @@ mod tests {
         // A fifth of the rows have the lowest value, which lies as near to the next as any.
         let is_found = |lowest: f32| {
             let row = |row: usize| {
-                let value =
-                    if row % 5 == 0 { lowest } else { 1.0 + (row * 37 % 400) as f32 / 40.0 };
+                let value = if row.is_multiple_of(5) {
+                    lowest
+                } else {
+                    1.0 + (row * 37 % 400) as f32 / 40.0
+                };
                 format!("{value},{},{}\n", (row * 53 % 400) as f32 / 7.0, ["a", "b"][row % 2])
             };
             let rows: String = (0..400).map(row).collect();
