@@ -105,38 +105,12 @@ impl WinnersOp {
             });
         })?;
         if let Some(share) = self.lifetime_share {
-            let mut values: Vec<f32> = winners.iter().map(|winner| winner.value).collect();
+            let mut values = values_of(&winners);
             let matrix = ArrayViewMut2::from_shape((n_images, n_channels), &mut values);
             keep_largest_of_columns(matrix.expect("one winner a map"), share);
             winners.iter_mut().zip(values).for_each(|(winner, value)| winner.value = value);
         }
         Ok(winners)
-    }
-
-    /// The decoder's output: its bias, and one kernel a winner.
-    fn reconstruction(&self, winners: &[Winner]) -> candle_core::Result<Vec<f32>> {
-        let geometry = &self.decode.geometry;
-        let (n_channels, k, large_len) =
-            (geometry.small.0, geometry.patch_len(), geometry.large_len());
-        let mut output = vec![0.0; winners.len() / n_channels * large_len];
-        self.decode.with_weights(|weights| {
-            let images = output.par_chunks_mut(large_len);
-            images.zip(winners.par_chunks(n_channels)).for_each(|(output, winners)| {
-                with_scratch([large_len], |[large]| {
-                    write_channels_last(output, false, large, geometry.large_side(), |large| {
-                        start_with(weights.bias, large);
-                        let kernels = weights.weight.chunks(k);
-                        for (winner, kernel) in winners.iter().zip(kernels) {
-                            if winner.value != 0.0 {
-                                geometry.add_patch(winner.pixel, winner.value, kernel, large);
-                            }
-                        }
-                        wide(|| weights.activation.apply(large));
-                    });
-                });
-            });
-        })?;
-        Ok(output)
     }
 
     /// Gradients of a loss, out of that of the output; those of parameters are added to them.
@@ -193,7 +167,7 @@ impl WinnersOp {
         if !wants_input {
             return Ok(None);
         }
-        self.gradient_of_input(&winners, &grads).map(Some)
+        spread(&self.encode, &winners, &grads, false).map(Some)
     }
 
     /// Gradient of each winner before the encoder's activation; 0 where there is none.
@@ -218,37 +192,49 @@ impl WinnersOp {
                 },
             );
         })?;
-        let values: Vec<f32> = winners.iter().map(|winner| winner.value).collect();
-        self.encode.layer.activation.scale_gradient(&values, &mut grads);
+        self.encode.layer.activation.scale_gradient(&values_of(winners), &mut grads);
         Ok(grads)
     }
+}
 
-    fn gradient_of_input(
-        &self,
-        winners: &[Winner],
-        grads: &[f32],
-    ) -> candle_core::Result<Vec<f32>> {
-        let geometry = &self.encode.geometry;
-        let (n_channels, large_len) = (geometry.small.0, geometry.large_len());
-        let mut gradient = vec![0.0; winners.len() / n_channels * large_len];
-        self.encode.with_weights(|weights| {
-            let images = gradient.par_chunks_mut(large_len).zip(winners.par_chunks(n_channels));
-            images.zip(grads.par_chunks(n_channels)).for_each(|((gradient, winners), grads)| {
-                with_scratch([large_len], |[large]| {
-                    write_channels_last(gradient, false, large, geometry.large_side(), |large| {
-                        large.fill(0.0);
-                        let kernels = weights.weight.chunks(geometry.patch_len());
-                        for ((winner, &grad), kernel) in winners.iter().zip(grads).zip(kernels) {
-                            if winner.value != 0.0 {
-                                geometry.add_patch(winner.pixel, grad, kernel, large);
-                            }
+/// Adds up one kernel a winner, times a factor: the stage's bias under it and its activation over it
+/// where it `is_output`, and neither in a gradient.
+///
+/// # Shapes
+/// - `winners`, `factors`: `(n_images, n_channels)`; returns `(n_images, large)`
+fn spread(
+    stage: &Stage,
+    winners: &[Winner],
+    factors: &[f32],
+    is_output: bool,
+) -> candle_core::Result<Vec<f32>> {
+    let geometry = &stage.geometry;
+    let (n_channels, large_len) = (geometry.small.0, geometry.large_len());
+    let mut output = vec![0.0; winners.len() / n_channels * large_len];
+    stage.with_weights(|weights| {
+        let images = output.par_chunks_mut(large_len).zip(winners.par_chunks(n_channels));
+        images.zip(factors.par_chunks(n_channels)).for_each(|((output, winners), factors)| {
+            with_scratch([large_len], |[large]| {
+                write_channels_last(output, false, large, geometry.large_side(), |large| {
+                    start_with(weights.bias.filter(|_| is_output), large);
+                    let kernels = weights.weight.chunks(geometry.patch_len());
+                    for ((winner, &factor), kernel) in winners.iter().zip(factors).zip(kernels) {
+                        if winner.value != 0.0 {
+                            geometry.add_patch(winner.pixel, factor, kernel, large);
                         }
-                    });
+                    }
+                    if is_output {
+                        wide(|| weights.activation.apply(large));
+                    }
                 });
             });
-        })?;
-        Ok(gradient)
-    }
+        });
+    })?;
+    Ok(output)
+}
+
+fn values_of(winners: &[Winner]) -> Vec<f32> {
+    winners.iter().map(|winner| winner.value).collect()
 }
 
 /// The largest value of each channel and the first pixel that has it; a NaN wins, so that it is
@@ -294,7 +280,7 @@ impl CustomOp2 for WinnersOp {
         _weight_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let winners = self.winners_of_maps(slice_of(input, layout)?)?;
-        let output = self.reconstruction(&winners)?;
+        let output = spread(&self.decode, &winners, &values_of(&winners), true)?;
         *self.winners.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = winners;
         Ok((CpuStorage::F32(output), self.shape.clone()))
     }
