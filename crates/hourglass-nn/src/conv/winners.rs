@@ -197,8 +197,8 @@ impl WinnersOp {
     }
 }
 
-/// Adds up one kernel a winner, times a factor: the stage's bias under it and its activation over it
-/// where it `is_output`, and neither in a gradient.
+/// Adds up one kernel a winner, times a factor: the stage's bias under it and its activation over
+/// it where it `is_output`, and neither in a gradient.
 ///
 /// # Shapes
 /// - `winners`, `factors`: `(n_images, n_channels)`; returns `(n_images, large)`
