@@ -79,9 +79,18 @@ pub enum Variant {
         /// Entries.
         n_codes: usize,
     },
+    /// Patches of an image are predicted from others.
+    MaskedImage,
+    /// One linear layer each way, which spans what principal components span.
+    Linear,
 }
 
 impl Variant {
+    /// Nothing but its widths holds it back from copying.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Variant::Plain | Variant::Linear)
+    }
+
     /// A price on activity.
     pub fn of_penalty(penalty: ActivityPenalty) -> Self {
         match penalty {

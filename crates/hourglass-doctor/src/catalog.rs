@@ -236,7 +236,9 @@ catalog! {
     Blur = "blur": After, "reconstructions are blurred",
         why: "Fine detail is lost, which may be what tells the classes apart.",
         measured: "Share of the energy in the upper half of the spatial frequencies that comes \
-            back, validation rows.",
+            back, validation rows. Of a masked autoencoder it is a note: it predicts patches that \
+            it doesn't see, and the mean over what may stand there is smooth (He et al., CVPR \
+            2022). So it is of a linear one, which can do no better than principal components.",
         helps: "A wider latent, L1 or an edge loss, less KL.",
         source: "Rahaman et al., On the Spectral Bias of Neural Networks, ICML 2019.";
     Checkerboard = "checkerboard": After, "a grid lies over the reconstructions",

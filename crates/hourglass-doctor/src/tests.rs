@@ -438,6 +438,42 @@ fn detail_without_information_is_found() {
     assert_eq!(found(&rows), []);
 }
 
+#[test]
+fn blur_is_a_warning_unless_the_model_blurs_by_design() {
+    let mut rng = Seed::new(5).rng();
+    let rows =
+        Matrix::from_shape_fn((60, 64), |(row, _)| (row % 7) as f32 + 4.0 * rng.random::<f32>());
+    let smooth = Matrix::from_shape_fn((60, 64), |(row, _)| (row % 7) as f32 + 2.0);
+    let mean = rows.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
+    let lost = &rows * 0.0;
+    let found = |variant: Variant| {
+        let architecture = Architecture { variant, ..architecture() };
+        let pair = Reconstructions { inputs: rows.view(), outputs: smooth.view() };
+        let model = Reconstruction {
+            architecture: &architecture,
+            recipe: &recipe(),
+            shape: &SampleShape::Image { channels: 1, height: 8, width: 8 },
+            train_mean: &mean,
+            n_train: 60,
+            train: pair,
+            validation: pair,
+            shuffled: Reconstructions { inputs: rows.view(), outputs: lost.view() },
+            pca_error: None,
+            variance_shares: &[],
+            denoised: None,
+            labels: None,
+            drawn: None,
+            stride: None,
+        };
+        let found = after(Some(&model), None, None).into_iter();
+        found.filter(|f| f.id == FindingId::Blur).map(|f| f.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Variant::Plain), [Severity::Warning]);
+    for by_design in [Variant::MaskedImage, Variant::Linear] {
+        assert_eq!(found(by_design), [Severity::Note]);
+    }
+}
+
 fn latent(values: &Matrix, is_scaled: bool) -> Vec<FindingId> {
     latent_of(Variant::Plain, values, is_scaled)
 }

@@ -210,6 +210,12 @@ pub trait Autoencoder: Send + Sync {
         Vec::new()
     }
 
+    /// Values that [`Autoencoder::hidden`] computes for a sample, where these are more than it
+    /// returns: maps before they are pooled.
+    fn n_hidden_values(&self) -> Option<usize> {
+        None
+    }
+
     /// The reconstruction of each sample; nothing in it is drawn.
     ///
     /// # Shapes

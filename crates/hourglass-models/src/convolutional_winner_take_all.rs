@@ -225,16 +225,6 @@ struct Model {
 }
 
 impl Model {
-    /// The maps of every layer, the last one before its rectifier.
-    fn maps(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        check_width(input, self.input.n_values())?;
-        let mut all = vec![as_maps(input, self.input)?];
-        for layer in &self.encoder {
-            all.push(layer.forward(&all[all.len() - 1])?);
-        }
-        Ok(all.split_off(1))
-    }
-
     /// The maps of the last layer after its rectifier.
     fn last_maps(&self, input: &Tensor) -> Result<Tensor> {
         check_width(input, self.input.n_values())?;
@@ -257,10 +247,6 @@ impl Model {
         let decoder = self.decoder.with_activation(activation);
         let share = self.config.lifetime_share;
         flat(&reconstruct_from_winners(&last, &decoder, &maps, share)?)
-    }
-
-    fn pooled(&self, maps: &Tensor) -> Result<Tensor> {
-        flat(&max_pool2d(&Activation::Relu.forward(maps)?, self.pool)?)
     }
 }
 
@@ -287,11 +273,22 @@ impl Autoencoder for Model {
     }
 
     fn hidden(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let maps = self.maps(input)?;
-        let (last, before) = maps.split_last().expect("there is a layer");
-        let mut hidden = before.iter().map(flat).collect::<Result<Vec<_>>>()?;
-        hidden.push(self.pooled(last)?);
+        check_width(input, self.input.n_values())?;
+        let (last, before) = self.encoder.split_last().expect("there is a layer");
+        let mut maps = as_maps(input, self.input)?;
+        let mut hidden = Vec::with_capacity(self.encoder.len());
+        for layer in before {
+            maps = layer.forward(&maps)?;
+            hidden.push(flat(&maps)?);
+        }
+        let rectified = last.with_activation(Activation::Relu).forward(&maps)?;
+        hidden.push(flat(&max_pool2d(&rectified, self.pool)?)?);
         Ok(hidden)
+    }
+
+    fn n_hidden_values(&self) -> Option<usize> {
+        let [height, width] = self.input.size;
+        Some(self.config.channels.iter().sum::<usize>() * height * width)
     }
 
     fn look_through(&mut self, encoder: Arc<dyn Autoencoder>) -> Result<()> {

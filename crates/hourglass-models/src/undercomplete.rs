@@ -18,6 +18,15 @@ mlp_config! {
 }
 
 impl Undercomplete {
+    /// Whether it is one linear layer each way, which spans what principal components span.
+    ///
+    /// # Source
+    /// Baldi and Hornik, "Neural Networks and Principal Component Analysis", Neural Networks 2, 1989.
+    pub fn is_linear(&self) -> bool {
+        let all = [self.layers().latent_activation, self.output_activation];
+        self.hidden_dims.is_empty() && all.iter().all(|&a| a == Activation::Linear)
+    }
+
     pub(crate) fn examples() -> Vec<Self> {
         let untied = Undercomplete {
             hidden_dims: vec![24],

@@ -3,7 +3,8 @@
 //!
 //! `<finding>.toml` and `<finding>-<what>.toml` are sick with that finding, `*.healthy.toml` with
 //! none. Each file is run with several seeds, several runs at a time; the cache serves what was run
-//! before, and findings are always made anew.
+//! before, and findings are always made anew. Of files that only have to be healthy each repeat is
+//! looked at, since each has a split, weights and an order of batches of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ const NOTES: [FindingId; 1] = [FindingId::ConstantColumns];
 pub struct ClinicOptions {
     /// What surrounds each run; `base` is replaced by the folder of each file.
     pub run: RunOptions,
-    /// Seeds of each file: its own and those that follow it; 1 or more.
+    /// Seeds of each file: its own and those that follow it; 1 or more. Repeats of files of
+    /// `healthy` count as seeds.
     pub seeds: usize,
     /// Only files whose name begins so; empty for all.
     pub only: String,
@@ -63,6 +65,8 @@ pub struct ClinicCase {
     pub expected: Option<FindingId>,
     /// Seed.
     pub seed: u64,
+    /// Which repeat was looked at, counted from 0.
+    pub repeat: usize,
     /// What was found, worst first.
     pub found: Vec<ClinicFinding>,
     /// Why the run failed, where it did: sick files may.
@@ -103,6 +107,8 @@ struct Patient {
     name: String,
     expected: Option<FindingId>,
     pipeline: Pipeline,
+    /// Repeats that are looked at, each as a seed.
+    n_examined: usize,
 }
 
 impl Clinic {
@@ -147,21 +153,20 @@ pub fn run_clinic(
     interrupt: &Interrupt,
 ) -> Result<Clinic, Error> {
     let (patients, covered) = admit(dir, options)?;
-    let seeds = || 0..options.seeds as u64;
-    let visits: Vec<(&Patient, u64)> =
-        patients.iter().flat_map(|patient| seeds().map(move |seed| (patient, seed))).collect();
+    let visits: Vec<Visit> =
+        patients.iter().flat_map(|patient| patient.visits(options.seeds)).collect();
     let total = visits.len();
-    let results = side_by_side(&visits, options.jobs, interrupt, |&(patient, seed)| {
-        let seed = patient.pipeline.seed.wrapping_add(seed);
-        let case = visit(patient, seed, options, interrupt);
-        if let Ok(case) = &case {
+    let results = side_by_side(&visits, options.jobs, interrupt, |visit| {
+        let cases = visit.cases(options, interrupt);
+        for case in cases.iter().flatten() {
             let word = if case.ok { "ok" } else { "MISSED" };
-            progress.say(&format!("{}, seed {seed}: {word}", case.pipeline));
+            progress.say(&format!("{}: {word}", case.name()));
         }
-        case
+        cases
     });
-    let cases = results.into_iter().collect::<Result<Vec<_>, Error>>()?;
-    if cases.len() < total {
+    let n_visited = results.len();
+    let cases = results.into_iter().collect::<Result<Vec<_>, Error>>()?.concat();
+    if n_visited < total {
         return Err(Error::Interrupted { stage: "clinic".to_owned() });
     }
     let not_covered = FindingId::ALL.iter().copied().filter(|id| !covered.contains(id)).collect();
@@ -193,7 +198,9 @@ fn admit(dir: &Path, options: &ClinicOptions) -> Result<(Vec<Patient>, Vec<Findi
         options.healthy.iter().map(|dir| files(dir)).collect::<Result<Vec<_>, _>>()?.concat()
     {
         let name = stem(&path);
-        patients.push(patient(path, name, None, options)?);
+        let patient = patient(path, name, None, options)?;
+        let n_examined = patient.pipeline.n_runs();
+        patients.push(Patient { n_examined, ..patient });
     }
     Ok((patients, covered))
 }
@@ -205,7 +212,7 @@ fn patient(
     options: &ClinicOptions,
 ) -> Result<Patient, Error> {
     let pipeline = crate::load(&path, &options.overrides)?.without_sweep();
-    Ok(Patient { path, name, expected, pipeline })
+    Ok(Patient { path, name, expected, pipeline, n_examined: 1 })
 }
 
 /// The pipeline files of a folder, a sick one before its healthy twin.
@@ -228,50 +235,108 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn visit(
-    patient: &Patient,
+/// A file with one seed.
+struct Visit<'a> {
+    patient: &'a Patient,
     seed: u64,
-    options: &ClinicOptions,
-    interrupt: &Interrupt,
-) -> Result<ClinicCase, Error> {
-    let name = format!("{}, seed {seed}", patient.name);
-    let quiet = Silent;
-    let base = patient.path.parent().unwrap_or(Path::new("")).to_owned();
-    let run = RunOptions { base, ..options.run.clone() };
-    let pipeline = Pipeline { seed, ..patient.pipeline.clone() };
-    let home = run.runs_dir.join(HOME);
-    let (findings, failure) = match run_in(&home, &pipeline, &run, &quiet, interrupt) {
-        Ok(Ended::Finished(outcome)) => {
-            (doctor_examine(&outcome.folder, &run, &quiet, interrupt)?.findings, None)
+    n_examined: usize,
+}
+
+impl Patient {
+    fn visits(&self, n_seeds: usize) -> impl Iterator<Item = Visit<'_>> {
+        let n = self.n_examined;
+        (0..n_seeds.div_ceil(n)).map(move |nth| Visit {
+            patient: self,
+            seed: self.pipeline.seed.wrapping_add(nth as u64),
+            n_examined: n.min(n_seeds - nth * n),
+        })
+    }
+}
+
+impl ClinicCase {
+    /// The file and, beyond the first, the repeat.
+    pub fn label(&self) -> String {
+        match self.repeat {
+            0 => self.pipeline.clone(),
+            repeat => format!("{} (repeat {})", self.pipeline, repeat + 1),
         }
-        Ok(Ended::Failed { folder, error }) => {
-            let found = doctor_examine(&folder, &run, &quiet, interrupt)?;
-            (found.findings, Some(error.to_string()))
-        }
-        Err(error) if error.is_interrupt() => return Err(error),
-        // Nothing was trained: what is wrong must show before.
-        Err(error) => (doctor_check(&pipeline, &run, &quiet, interrupt)?, Some(error.to_string())),
-    };
-    let ok = match patient.expected {
-        Some(id) => is_found(id, &findings),
-        None => failure.is_none() && findings.iter().all(|f| f.severity == Severity::Note),
-    };
-    let treatment = match (options.treat, patient.expected) {
-        (Some(trials), Some(id)) if ok => {
-            let treat = TreatOptions { run, trials, minutes: None, only: Some(id) };
-            let mut overrides = options.overrides.clone();
-            overrides.push(format!("seed={seed}"));
-            let (treatment, _) = try_cures(&patient.path, &overrides, &treat, &quiet, interrupt)?;
-            if treatment.interrupted {
-                return Err(Error::Interrupted { stage: name });
+    }
+
+    /// File, repeat and seed.
+    pub fn name(&self) -> String {
+        format!("{}, seed {}", self.label(), self.seed)
+    }
+}
+
+impl Visit<'_> {
+    fn run_options(&self, options: &ClinicOptions) -> RunOptions {
+        let base = self.patient.path.parent().unwrap_or(Path::new("")).to_owned();
+        RunOptions { base, ..options.run.clone() }
+    }
+
+    /// Runs the file and looks at as many repeats as are asked for.
+    fn cases(
+        &self,
+        options: &ClinicOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<ClinicCase>, Error> {
+        let Visit { patient, seed, n_examined } = *self;
+        let run = self.run_options(options);
+        let pipeline = Pipeline { seed, ..patient.pipeline.clone() };
+        let home = run.runs_dir.join(HOME);
+        let (folder, failure) = match run_in(&home, &pipeline, &run, &Silent, interrupt) {
+            Ok(Ended::Finished(outcome)) => (Some(outcome.folder), None),
+            Ok(Ended::Failed { folder, error }) => (Some(folder), Some(error.to_string())),
+            Err(error) if error.is_interrupt() => return Err(error),
+            // Nothing was trained: what is wrong must show before.
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let case = |repeat: usize| {
+            let findings = match &folder {
+                Some(folder) => doctor_examine(folder, repeat, &run, &Silent, interrupt)?.findings,
+                None => doctor_check(&pipeline, &run, &Silent, interrupt)?,
+            };
+            let ok = match patient.expected {
+                Some(id) => is_found(id, &findings),
+                None => failure.is_none() && findings.iter().all(|f| f.severity == Severity::Note),
+            };
+            let found = |f: &Finding| ClinicFinding { id: f.id, severity: f.severity };
+            let mut case = ClinicCase {
+                pipeline: patient.name.clone(),
+                expected: patient.expected,
+                seed,
+                repeat,
+                found: findings.iter().map(found).collect(),
+                failure: failure.clone(),
+                ok,
+                treatment: None,
+            };
+            if let (Some(trials), Some(id), true) = (options.treat, patient.expected, ok) {
+                case.treatment = Some(self.treated(&case, id, trials, options, interrupt)?);
             }
-            Some(summary(&treatment, id))
+            Ok(case)
+        };
+        (0..n_examined).map(case).collect()
+    }
+
+    fn treated(
+        &self,
+        case: &ClinicCase,
+        id: FindingId,
+        trials: usize,
+        options: &ClinicOptions,
+        interrupt: &Interrupt,
+    ) -> Result<CaseTreatment, Error> {
+        let (path, run) = (&self.patient.path, self.run_options(options));
+        let treat = TreatOptions { run, trials, minutes: None, only: Some(id) };
+        let mut overrides = options.overrides.clone();
+        overrides.push(format!("seed={}", self.seed));
+        let (treatment, _) = try_cures(path, &overrides, &treat, &Silent, interrupt)?;
+        match treatment.interrupted {
+            true => Err(Error::Interrupted { stage: case.name() }),
+            false => Ok(summary(&treatment, id)),
         }
-        _ => None,
-    };
-    let found = findings.iter().map(|f| ClinicFinding { id: f.id, severity: f.severity }).collect();
-    let (pipeline, expected) = (patient.name.clone(), patient.expected);
-    Ok(ClinicCase { pipeline, expected, seed, found, failure, ok, treatment })
+    }
 }
 
 /// Whether a finding is there and more than a note, unless it is never more than one.
@@ -398,8 +463,12 @@ mod tests {
         let shipped = folder.path().join("shipped");
         std::fs::create_dir(&shipped).unwrap();
         std::fs::write(shipped.join("any.toml"), &text).unwrap();
-        let options = ClinicOptions { healthy: Some(shipped), seeds: 1, ..options(folder.path()) };
+        let options = ClinicOptions { healthy: Some(shipped), ..options(folder.path()) };
         let found = run_clinic(&dir, &options, &Silent, &Interrupt::new()).unwrap();
-        assert_eq!((found.sensitivity(), found.false_alarms()), ([0, 0], [2, 2]));
+        // Both repeats that are asked for of the shipped file, with its own seed.
+        let looked_at: Vec<(u64, usize)> =
+            found.cases.iter().map(|case| (case.seed, case.repeat)).collect();
+        assert_eq!(looked_at, [(1, 0), (2, 0), (1, 0), (1, 1)]);
+        assert_eq!((found.sensitivity(), found.false_alarms()), ([0, 0], [4, 4]));
     }
 }

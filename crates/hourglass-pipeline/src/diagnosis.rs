@@ -19,7 +19,7 @@ pub(crate) fn of_run(
     options: &RunOptions,
     interrupt: &Interrupt,
 ) -> Result<report::Diagnosis, Error> {
-    match examine(folder, samples, options, &Silent, interrupt) {
+    match examine(folder, 0, samples, options, &Silent, interrupt) {
         Ok(found) => Ok(as_report(&found)),
         Err(error) if error.is_interrupt() => Err(error),
         Err(error) => {

@@ -45,31 +45,35 @@ pub fn doctor_check(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<Finding>, Error> {
-    let rows = rows_of(pipeline, None, options, progress, interrupt)?;
+    let rows = rows_of(pipeline, 0, None, options, progress, interrupt)?;
     let settings = described::settings(pipeline, &rows.samples)?;
     let mut findings = before(&settings, &rows.samples);
-    rows.name_codes(pipeline, &mut findings, || load(pipeline, options, progress, interrupt))?;
+    rows.name_codes(pipeline, 0, &mut findings, || load(pipeline, options, progress, interrupt))?;
     Ok(worst_first(findings))
 }
 
 /// What can be found in a run directory, as far as it goes: a run that broke off has epochs but no
 /// results, one whose data is gone has results but no rows, and of an unknown folder the epochs
-/// alone may be known.
+/// alone may be known. Rows, epochs and model are those of one repeat (counted from 0, each fold of
+/// a repeat by itself); the results are of all.
 ///
 /// # Errors
-/// [`Error::NoRun`] where there is neither a resolved pipeline file nor a report nor telemetry.
+/// [`Error::NoRun`] where there is neither a resolved pipeline file nor a report nor telemetry;
+/// [`Error::NoRepeat`] where the file has fewer.
 pub fn doctor_examine(
     folder: &Path,
+    repeat: usize,
     options: &RunOptions,
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Examination, Error> {
-    examine(folder, None, options, progress, interrupt)
+    examine(folder, repeat, None, options, progress, interrupt)
 }
 
-/// [`doctor_examine`], with the prepared rows of the first run where they are at hand.
+/// [`doctor_examine`], with the prepared rows of that repeat where they are at hand.
 pub(crate) fn examine(
     folder: &Path,
+    run: usize,
     samples: Option<Samples>,
     options: &RunOptions,
     progress: &dyn Progress,
@@ -77,11 +81,15 @@ pub(crate) fn examine(
 ) -> Result<Examination, Error> {
     let mut found = Examination { findings: Vec::new(), left_out: Vec::new() };
     let report: Option<Report> = read_json(&folder.join(REPORT_FILE)).ok();
-    let repeat = unfinished::bundle(folder, 0);
-    let Some(pipeline) = file_of(folder, report.as_ref(), &repeat, &mut found)? else {
-        found.findings = worst_first(without_a_file(&repeat));
+    let bundle = unfinished::bundle(folder, run);
+    let Some(pipeline) = file_of(folder, report.as_ref(), &bundle, &mut found)? else {
+        found.findings = worst_first(without_a_file(&bundle));
         return Ok(found);
     };
+    let n_repeats = pipeline.n_runs();
+    if run >= n_repeats {
+        return Err(Error::NoRepeat { path: folder.to_owned(), repeat: run + 1, n_repeats });
+    }
     let manifest: Option<Value> = read_json(&folder.join(MANIFEST_FILE)).ok();
     let base = manifest.as_ref().and_then(|manifest| manifest[BASE_KEY].as_str());
     let base = base.map_or_else(|| options.base.clone(), PathBuf::from);
@@ -90,13 +98,19 @@ pub(crate) fn examine(
         let why = unfinished::read(folder).unwrap_or_default().why();
         found.left_out.push(format!("the results: {why}"));
     }
-    let rows = match rows_of(&pipeline, samples, &options, progress, interrupt) {
+    let rows = match rows_of(&pipeline, run, samples, &options, progress, interrupt) {
         Ok(rows) => rows,
         Err(error) if error.is_interrupt() => return Err(error),
         Err(error) => {
             found.left_out.push(format!("the rows and what the model makes of them: {error}"));
             let architecture = described::architecture(&pipeline, 0);
-            found.findings.extend(of_epochs(&pipeline, folder, architecture, &mut found.left_out));
+            found.findings.extend(of_epochs(
+                &pipeline,
+                folder,
+                run,
+                architecture,
+                &mut found.left_out,
+            ));
             found.findings.extend(of_results(&pipeline, report.as_ref(), None));
             found.findings = worst_first(found.findings);
             return Ok(found);
@@ -105,20 +119,22 @@ pub(crate) fn examine(
     let samples = &rows.samples;
     let n_parameters = described::n_parameters(&pipeline, samples);
     let architecture = described::architecture(&pipeline, *n_parameters.as_ref().unwrap_or(&0));
-    found.findings.extend(of_epochs(&pipeline, folder, architecture.clone(), &mut found.left_out));
+    let known = architecture.clone();
+    found.findings.extend(of_epochs(&pipeline, folder, run, known, &mut found.left_out));
     let mut regularisation = None;
     match described::settings(&pipeline, samples) {
         Ok(settings) => {
             found.findings.extend(before(&settings, samples));
             let load = || load(&pipeline, &options, progress, interrupt);
-            rows.name_codes(&pipeline, &mut found.findings, load)?;
+            rows.name_codes(&pipeline, run, &mut found.findings, load)?;
         }
         Err(error) => found.left_out.push(format!("what the file asks of these rows: {error}")),
     }
-    match lens::load_trained(&pipeline.model, &repeat) {
+    match lens::load_trained(&pipeline.model, &bundle) {
         Ok(model) => {
             let patient = judged::Patient {
                 pipeline: &pipeline,
+                run,
                 samples,
                 model: model.as_ref(),
                 report: report.as_ref(),
@@ -138,10 +154,12 @@ pub(crate) fn examine(
 fn of_epochs(
     pipeline: &Pipeline,
     folder: &Path,
+    run: usize,
     architecture: hourglass_doctor::Architecture,
     left_out: &mut Vec<String>,
 ) -> Vec<Finding> {
-    let mut training = recorded::training(pipeline, &unfinished::bundle(folder, 0), architecture);
+    let bundle = unfinished::bundle(folder, run);
+    let mut training = recorded::training(pipeline, &bundle, architecture);
     if let Some(broken) = unfinished::read(folder).and_then(|unfinished| unfinished.not_finite()) {
         training.not_finite = Some(broken);
         // Of the epoch in which it failed telemetry knows nothing; the file knows its rate.
@@ -175,10 +193,10 @@ fn of_results(
 fn file_of(
     folder: &Path,
     report: Option<&Report>,
-    repeat: &Path,
+    bundle: &Path,
     found: &mut Examination,
 ) -> Result<Option<Pipeline>, Error> {
-    let has_epochs = || !recorded::epochs(repeat).is_empty();
+    let has_epochs = || !recorded::epochs(bundle).is_empty();
     let path = folder.join(RESOLVED_FILE);
     let origin = path.display().to_string();
     let text = std::fs::read_to_string(&path).ok();
@@ -201,8 +219,8 @@ fn file_of(
 }
 
 /// What the epochs alone say; cures name keys of a file, and there is none.
-fn without_a_file(repeat: &Path) -> Vec<Finding> {
-    let found = during(&recorded::without_a_file(repeat)).into_iter();
+fn without_a_file(bundle: &Path) -> Vec<Finding> {
+    let found = during(&recorded::without_a_file(bundle)).into_iter();
     found.map(|finding| Finding { cures: Vec::new(), ..finding }).collect()
 }
 
@@ -218,7 +236,7 @@ fn worst_first(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings
 }
 
-/// The prepared rows of the first repeat, and what they were prepared from, unless they came from
+/// The prepared rows of a repeat, and what they were prepared from, unless they came from
 /// the run itself.
 struct Rows {
     samples: Samples,
@@ -227,6 +245,7 @@ struct Rows {
 
 fn rows_of(
     pipeline: &Pipeline,
+    run: usize,
     samples: Option<Samples>,
     options: &RunOptions,
     progress: &dyn Progress,
@@ -236,7 +255,7 @@ fn rows_of(
         return Ok(Rows { samples, loaded: None });
     }
     let loaded = load(pipeline, options, progress, interrupt)?;
-    let samples = prepared(pipeline, &loaded, &pipeline.preprocess)?;
+    let samples = prepared(pipeline, run, &loaded, &pipeline.preprocess)?;
     Ok(Rows { samples, loaded: Some(loaded) })
 }
 
@@ -257,10 +276,11 @@ fn load(
 
 fn prepared(
     pipeline: &Pipeline,
+    run: usize,
     loaded: &Loaded,
     preprocess: &PreprocessConfig,
 ) -> Result<Samples, Error> {
-    let (seed, fold) = (pipeline.split_seed(0), pipeline.fold(0));
+    let (seed, fold) = (pipeline.split_seed(run), pipeline.fold(run));
     Ok(hourglass_data::prepare(loaded, &pipeline.split, preprocess, seed, fold)?.samples)
 }
 
@@ -271,6 +291,7 @@ impl Rows {
     fn name_codes(
         &self,
         pipeline: &Pipeline,
+        run: usize,
         findings: &mut Vec<Finding>,
         load: impl FnOnce() -> Result<Loaded, Error>,
     ) -> Result<(), Error> {
@@ -283,8 +304,8 @@ impl Rows {
             ..pipeline.preprocess.clone()
         };
         let read = match &self.loaded {
-            Some(loaded) => prepared(pipeline, loaded, &plain)?,
-            None => prepared(pipeline, &load()?, &plain)?,
+            Some(loaded) => prepared(pipeline, run, loaded, &plain)?,
+            None => prepared(pipeline, run, &load()?, &plain)?,
         };
         let Some(found) = coded_missing(&read) else {
             findings.remove(at);

@@ -140,6 +140,16 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// A repeat that a run doesn't have.
+    #[error("no repeat {repeat} in `{}`: it has {n_repeats}, counted from 1", path.display())]
+    NoRepeat {
+        /// Directory of the run.
+        path: PathBuf,
+        /// The repeat that was asked for, counted from 1.
+        repeat: usize,
+        /// Repeats of the run.
+        n_repeats: usize,
+    },
     /// Whoever watched a trial ended it early; its training is dropped.
     #[error("ended after epoch {epoch} by whoever watched it")]
     Ended {
@@ -181,6 +191,7 @@ impl Error {
             Error::ReadFile { .. }
                 | Error::File(_)
                 | Error::NoRun { .. }
+                | Error::NoRepeat { .. }
                 | Error::Unfinished { .. }
                 | Error::Folds { .. }
                 | Error::ClinicName { .. }

@@ -351,7 +351,7 @@ impl Patient<'_> {
             Ended::Finished(outcome) => (outcome.folder, None),
             Ended::Failed { folder, error } => (folder, Some(error.to_string())),
         };
-        let findings = doctor_examine(&folder, options, &quiet, interrupt)?.findings;
+        let findings = doctor_examine(&folder, 0, options, &quiet, interrupt)?.findings;
         let measures = match failure {
             Some(_) => None,
             None => {

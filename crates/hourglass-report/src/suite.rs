@@ -210,15 +210,22 @@ impl SuiteReport {
     }
 }
 
+/// Downstream models that are linear in the features: one of them is a linear probe.
+const LINEAR_MODELS: [&str; 4] = ["logistic_regression", "linear_svm", "ridge", "lasso"];
+
 /// The autoencoders side by side: the head of the table and a row for each pipeline. Its probe is
-/// the first downstream model on the autoencoder's features.
+/// the first linear downstream model on the autoencoder's features, or the first where none is.
 pub(crate) fn autoencoder_table(
     report: &SuiteReport,
     costs: Option<&SuiteCosts>,
 ) -> (Vec<&'static str>, Vec<Vec<String>>) {
     use crate::words::{self, MISSING};
     let row = |entry: &SuiteEntry| {
-        let probe = entry.results.iter().find(|row| row.feature_set == crate::model::AUTOENCODER);
+        let on_features =
+            || entry.results.iter().filter(|row| row.feature_set == crate::model::AUTOENCODER);
+        let probe = on_features()
+            .find(|row| LINEAR_MODELS.contains(&row.model.as_str()))
+            .or_else(|| on_features().next());
         let cost = costs.and_then(|costs| costs.entries.iter().find(|c| c.file == entry.file));
         let seconds = cost.and_then(|cost| cost.seconds_per_epoch);
         let shown = |value: f64| entry.metric.value(value);
@@ -263,9 +270,10 @@ pub(crate) fn autoencoder_table(
 
 /// What the columns of [`autoencoder_table`] are, in one sentence.
 pub(crate) const AUTOENCODER_TABLE_NOTE: &str = "Seconds are those of the fastest epoch, validation included; the reconstruction error is the \
-     summed squared error of a test sample; the probe is the first downstream model on the \
-     features; the last column has parts of the loss on the test part, in the units in which they \
-     are added, and what else the autoencoder knows of itself.";
+     summed squared error of a test sample; the probe is the first linear downstream model on the \
+     features, or the first where none is linear; the last column has parts of the loss on the \
+     test part, in the units in which they are added, and what else the autoencoder knows of \
+     itself.";
 
 /// The gains in one sentence.
 pub(crate) fn gain_sentence(report: &SuiteReport) -> String {

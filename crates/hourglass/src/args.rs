@@ -197,6 +197,9 @@ pub enum DoctorCommand {
     Examine {
         /// Run directory [default: the latest run]
         run: Option<PathBuf>,
+        /// The repeat whose training and model are looked at; with folds, each fold counts
+        #[arg(long, value_name = "N", default_value = "1", value_parser = parse_threads)]
+        repeat: usize,
         /// Print JSON, and nothing else, on standard output
         #[arg(long)]
         json: bool,
@@ -237,7 +240,7 @@ pub enum DoctorCommand {
         /// Only files whose name begins so
         #[arg(long, value_name = "NAME", default_value = "")]
         only: String,
-        /// Also run the files of a folder that must be healthy
+        /// Also run the files of a folder that must be healthy; their repeats count as seeds
         #[arg(long, value_name = "DIR")]
         healthy: Option<PathBuf>,
         /// Also try the cures of each sick file

@@ -50,12 +50,12 @@ pub fn run(
                 hourglass_pipeline::doctor_check(pipeline, &options, progress, interrupt)?;
             (Examination { findings, left_out: Vec::new() }, *json)
         }
-        DoctorCommand::Examine { run, json } => {
+        DoctorCommand::Examine { run, repeat, json } => {
             let latest = global.runs_dir.join("latest");
             let folder = run.as_deref().unwrap_or(&latest);
             let options = options(PathBuf::new(), false);
             let examine = hourglass_pipeline::doctor_examine;
-            (examine(folder, &options, progress, interrupt)?, *json)
+            (examine(folder, repeat - 1, &options, progress, interrupt)?, *json)
         }
         DoctorCommand::Treat { offline, .. } => {
             return treat(command, options(PathBuf::new(), *offline), progress, interrupt);
@@ -203,16 +203,13 @@ fn clinic(
     let DoctorCommand::Clinic { format, .. } = command else { return Ok(()) };
     print(&clinic_text(&found, *format)?)?;
     let [seen, sick] = found.sensitivity();
-    let missed: Vec<String> = found.cases.iter().filter(|case| !case.ok).map(case_name).collect();
+    let missed: Vec<String> =
+        found.cases.iter().filter(|case| !case.ok).map(ClinicCase::name).collect();
     if !missed.is_empty() {
         let alarms = found.false_alarms()[0];
         bail!("{} of {sick} missed, {alarms} false alarms: {}", sick - seen, missed.join("; "));
     }
     Ok(())
-}
-
-fn case_name(case: &ClinicCase) -> String {
-    format!("{}, seed {}", case.pipeline, case.seed)
 }
 
 /// The table and, last, the counts.
@@ -234,7 +231,7 @@ fn clinic_text(found: &Clinic, format: TableFormat) -> Result<String> {
             _ => finding.id.name().to_owned(),
         };
         table.push([
-            case.pipeline.clone(),
+            case.label(),
             case.expected.map_or("healthy", FindingId::name).to_owned(),
             case.found.iter().map(name).collect::<Vec<_>>().join(" "),
             case.seed.to_string(),
@@ -250,7 +247,7 @@ fn clinic_text(found: &Clinic, format: TableFormat) -> Result<String> {
         }
         for case in found.cases.iter().filter(|case| !case.ok) {
             let failure = case.failure.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            let _ = writeln!(text, "missed: {}{failure}", case_name(case));
+            let _ = writeln!(text, "missed: {}{failure}", case.name());
         }
         text.push('\n');
     }

@@ -78,7 +78,7 @@ fn saturated(training: &Training) -> Option<Finding> {
 fn dying(training: &Training) -> Option<Finding> {
     // Units of a sparse latent are mostly off by design; those that are always off have findings
     // of their own.
-    let by_design = !matches!(training.architecture.variant, Variant::Plain);
+    let by_design = !training.architecture.variant.is_plain();
     let is_judged = |index: usize, n_layers: usize| !by_design || index + 1 < n_layers;
     let (index, share, curve) =
         worst_layer(training, is_judged, |layer| Some(layer.always_zero_share))?;

@@ -73,6 +73,8 @@ fn variant(pipeline: &Pipeline) -> Variant {
             Variant::Variational { beta: m.beta.into(), warm_up, output_std }
         }
         ModelConfig::VqVae(m) => Variant::VectorQuantised { n_codes: m.n_codes },
+        ModelConfig::MaskedImage(_) => Variant::MaskedImage,
+        ModelConfig::Undercomplete(m) if m.is_linear() => Variant::Linear,
         _ => Variant::Plain,
     }
 }

@@ -25,6 +25,8 @@ const DRAWS: usize = 64;
 /// A trained model and what belongs to it.
 pub(super) struct Patient<'a> {
     pub(super) pipeline: &'a Pipeline,
+    /// Which repeat, counted from 0.
+    pub(super) run: usize,
     pub(super) samples: &'a Samples,
     pub(super) model: &'a dyn Autoencoder,
     pub(super) report: Option<&'a Report>,
@@ -42,7 +44,7 @@ impl<'a> Patient<'a> {
     pub(super) fn findings(&self) -> Result<Vec<Finding>, Error> {
         let Patient { pipeline, samples, model, architecture, .. } = *self;
         let (train, validation) = (self.first(Part::Train), self.first(Part::Validation));
-        let seed = pipeline.repeat_seed(0).child("doctor");
+        let seed = pipeline.repeat_seed(self.run).child("doctor");
         let shuffled = shuffled_columns(validation, seed);
         let noise = model.corruption();
         let key = noise.map(|noise| architecture.key_of("corruption") + "." + strength_of(noise).0);
@@ -133,7 +135,7 @@ impl<'a> Patient<'a> {
         let classes = [&train_ids[..n_train], &validation_ids[..n_validation]].concat();
         let n_classes = self.samples.targets.class_names().map_or(0, <[String]>::len);
         let data = FitData::split(features.view(), &classes, n_train, n_classes).without_refit();
-        let seed = self.pipeline.repeat_seed(0).child("doctor");
+        let seed = self.pipeline.repeat_seed(self.run).child("doctor");
         // On train and validation rows, as shares of right answers.
         let right = |estimator: &EstimatorConfig| -> Option<[f64; 2]> {
             let protocol = Protocol::default();

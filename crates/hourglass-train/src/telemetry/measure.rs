@@ -1,13 +1,13 @@
 //! Measures a model on a few validation rows: activations, latent, errors of columns.
 //!
-//! The cost is bounded: a pass over at most [`MOST_ROWS`] rows and a 25th of the training rows is
-//! about a hundredth of an epoch, since a training step costs three passes.
+//! The cost is bounded: two passes over at most [`MOST_ROWS`] rows and a 100th of the training rows
+//! are about a hundredth of an epoch, since a training step costs three passes.
 
 use hourglass_core::linalg::matmul;
 use hourglass_core::{Matrix, MatrixView};
 use hourglass_models::Autoencoder;
 use hourglass_nn::{Activation, rows_of, to_matrix};
-use ndarray::{Axis, s};
+use ndarray::{Axis, concatenate, s};
 
 use super::{LatentTelemetry, LayerTelemetry};
 use crate::Result;
@@ -20,11 +20,11 @@ const MOST_ROWS: usize = 1024;
 const FEWEST_ROWS: usize = 64;
 
 /// Training rows for each row that is measured.
-const TRAIN_ROWS_EACH: usize = 25;
+const TRAIN_ROWS_EACH: usize = 100;
 
-/// Values of all layers that are measured at most, in whole batches: 1,024 rows of 16,384. The maps
+/// Values of all layers that are measured at most, in whole batches: 1,024 rows of 8,192. The maps
 /// of a convolution are wide beside what a step costs.
-const MOST_VALUES: usize = 1 << 24;
+const MOST_VALUES: usize = 1 << 23;
 
 /// Widest latent whose covariance is decomposed as it is, and most rows otherwise.
 const MOST_DIMENSIONS: usize = 256;
@@ -63,18 +63,21 @@ pub(crate) fn measure(
         let hidden = model.hidden(&input)?;
         let activations = model.hidden_activations();
         layers.resize_with(hidden.len(), LayerSums::default);
-        let mut encoded = None;
-        for (l, tensor) in hidden.iter().enumerate() {
-            let values = to_matrix(tensor)?;
+        let hidden = hidden.iter().map(to_matrix).collect::<hourglass_nn::Result<Vec<_>>>()?;
+        for (l, values) in hidden.iter().enumerate() {
             layers[l].add(values.view(), activations.get(l).copied());
-            // The last layer is the latent, unless the latent is put together from several.
-            encoded = (values.ncols() == latent.ncols()).then_some(values);
         }
-        let encoded = match encoded {
-            Some(encoded) => encoded,
-            None => to_matrix(&model.encode(&input)?)?,
-        };
-        latent.slice_mut(s![n_rows..n_rows + batch.nrows(), ..]).assign(&encoded);
+        // The latent is the last layer or all of them side by side, or else asked for.
+        let width: usize = layers.iter().map(|layer| layer.active.len()).sum();
+        let mut here = latent.slice_mut(s![n_rows..n_rows + batch.nrows(), ..]);
+        match hidden.last() {
+            Some(last) if last.ncols() == here.ncols() => here.assign(last),
+            Some(_) if width == here.ncols() => {
+                let layers: Vec<MatrixView<'_>> = hidden.iter().map(|layer| layer.view()).collect();
+                here.assign(&concatenate(Axis(1), &layers).expect("layers have a row each"));
+            }
+            _ => here.assign(&to_matrix(&model.encode(&input)?)?),
+        }
         n_rows += batch.nrows();
         let output = to_matrix(&model.reconstruct(&input)?)?;
         for (output, row) in output.rows().into_iter().zip(batch.rows()) {
@@ -82,8 +85,8 @@ pub(crate) fn measure(
                 *error += f64::from((a - b) * (a - b));
             }
         }
-        let width: usize = layers.iter().map(|layer| layer.active.len()).sum();
-        if n_rows >= FEWEST_ROWS && n_rows * width >= MOST_VALUES {
+        let n_values = n_rows * model.n_hidden_values().unwrap_or(width);
+        if n_rows >= FEWEST_ROWS && n_values >= MOST_VALUES {
             break;
         }
     }
@@ -221,13 +224,34 @@ mod tests {
         let rows = Matrix::from_shape_fn((320, 64 * 64), |(row, column)| {
             ((row * 7 + column) % 11) as f32 * 0.1
         });
-        for (channels, expected) in [(64, 256), (2, 320)] {
+        for (channels, expected) in [(64, 128), (2, 320)] {
             let config = ModelConfig::Convolutional(Convolutional::new(vec![channels], 4));
             let model = build(&config, &shape, Seed::new(1)).unwrap();
             let measures = measure(model.as_ref(), rows.view(), 64).unwrap();
             assert_eq!(measures.n_rows, expected);
             assert_eq!(measures.layers[0].n_units, channels * 32 * 32);
             assert_eq!(measures.latent.spectrum.len(), 4);
+        }
+    }
+
+    #[test]
+    fn a_latent_of_several_layers_is_put_together_as_the_encoder_does() {
+        use hourglass_core::{SampleShape, Seed};
+        use hourglass_models::{DeepStack, ModelConfig, build};
+        use hourglass_nn::Corruption;
+        let rows =
+            Matrix::from_shape_fn((64, 6), |(row, column)| ((row * 7 + column) as f32).sin());
+        let noise = Corruption::Masking { share: 0.2 };
+        let config = ModelConfig::DeepStack(DeepStack::new(vec![8, 4], noise));
+        let model = build(&config, &SampleShape::Vector { len: 6 }, Seed::new(1)).unwrap();
+        let measures = measure(model.as_ref(), rows.view(), 16).unwrap();
+        let encoded = to_matrix(&model.encode(&rows_of(rows.view()).unwrap()).unwrap()).unwrap();
+        assert_eq!(encoded.ncols(), 12);
+        // Batches of another size are rounded otherwise.
+        let expected = spectrum(encoded.view());
+        assert_eq!(measures.latent.spectrum.len(), expected.len());
+        for (found, expected) in measures.latent.spectrum.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         }
     }
 
