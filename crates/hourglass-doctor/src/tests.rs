@@ -401,6 +401,36 @@ fn sick_corruption_is_found() {
     assert!(found.contains(&Id::CorruptionLearnt), "{found:?}");
 }
 
+/// What is found in rows that come back so, the same for training and validation; shuffled columns
+/// come back as 0.
+fn reconstructed(
+    architecture: &Architecture,
+    shape: &SampleShape,
+    [rows, outputs]: [&Matrix; 2],
+    labels: Option<Labels<'_>>,
+) -> Vec<Finding> {
+    let mean = rows.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
+    let lost = rows * 0.0;
+    let pair = Reconstructions { inputs: rows.view(), outputs: outputs.view() };
+    let model = Reconstruction {
+        architecture,
+        recipe: &recipe(),
+        shape,
+        train_mean: &mean,
+        n_train: rows.nrows(),
+        train: pair,
+        validation: pair,
+        shuffled: Reconstructions { inputs: rows.view(), outputs: lost.view() },
+        pca_error: None,
+        variance_shares: &[],
+        denoised: None,
+        labels,
+        drawn: None,
+        stride: None,
+    };
+    after(Some(&model), None, None)
+}
+
 /// The class hides in a column of little variance, and the model keeps the others.
 #[test]
 fn detail_without_information_is_found() {
@@ -411,28 +441,10 @@ fn detail_without_information_is_found() {
     });
     let mut kept = rows.clone();
     kept.column_mut(0).fill(0.25);
-    let architecture = architecture();
-    let mean = rows.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
-    let lost = &rows * 0.0;
     let found = |outputs: &Matrix| {
-        let pair = Reconstructions { inputs: rows.view(), outputs: outputs.view() };
-        let model = Reconstruction {
-            architecture: &architecture,
-            recipe: &recipe(),
-            shape: &SampleShape::Vector { len: 6 },
-            train_mean: &mean,
-            n_train: 200,
-            train: pair,
-            validation: pair,
-            shuffled: Reconstructions { inputs: rows.view(), outputs: lost.view() },
-            pca_error: None,
-            variance_shares: &[],
-            denoised: None,
-            labels: Some(Labels { classes: &classes, n_classes: 2 }),
-            drawn: None,
-            stride: None,
-        };
-        ids(&after(Some(&model), None, None))
+        let labels = Some(Labels { classes: &classes, n_classes: 2 });
+        let shape = SampleShape::Vector { len: 6 };
+        ids(&reconstructed(&architecture(), &shape, [&rows, outputs], labels))
     };
     assert_eq!(found(&kept), [FindingId::IrrelevantDetail]);
     assert_eq!(found(&rows), []);
@@ -444,28 +456,10 @@ fn blur_is_a_warning_unless_the_model_blurs_by_design() {
     let rows =
         Matrix::from_shape_fn((60, 64), |(row, _)| (row % 7) as f32 + 4.0 * rng.random::<f32>());
     let smooth = Matrix::from_shape_fn((60, 64), |(row, _)| (row % 7) as f32 + 2.0);
-    let mean = rows.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
-    let lost = &rows * 0.0;
     let found = |variant: Variant| {
         let architecture = Architecture { variant, ..architecture() };
-        let pair = Reconstructions { inputs: rows.view(), outputs: smooth.view() };
-        let model = Reconstruction {
-            architecture: &architecture,
-            recipe: &recipe(),
-            shape: &SampleShape::Image { channels: 1, height: 8, width: 8 },
-            train_mean: &mean,
-            n_train: 60,
-            train: pair,
-            validation: pair,
-            shuffled: Reconstructions { inputs: rows.view(), outputs: lost.view() },
-            pca_error: None,
-            variance_shares: &[],
-            denoised: None,
-            labels: None,
-            drawn: None,
-            stride: None,
-        };
-        let found = after(Some(&model), None, None).into_iter();
+        let shape = SampleShape::Image { channels: 1, height: 8, width: 8 };
+        let found = reconstructed(&architecture, &shape, [&rows, &smooth], None).into_iter();
         found.filter(|f| f.id == FindingId::Blur).map(|f| f.severity).collect::<Vec<_>>()
     };
     assert_eq!(found(Variant::Plain), [Severity::Warning]);
