@@ -53,6 +53,8 @@ pub enum Variant {
     KSparse {
         /// How many.
         k: usize,
+        /// Epochs until there are so few; 0 where there are from the start.
+        anneal_epochs: usize,
     },
     /// Of each unit, or each map, only the largest values of a batch are kept.
     WinnerTakeAll {

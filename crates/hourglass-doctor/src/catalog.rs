@@ -295,7 +295,7 @@ catalog! {
     DyingRelus = "dying_relus": During, "rectified units that are always off",
         why: "A unit that is 0 for every row gets no gradient and never comes back.",
         measured: "Share of a layer's units that are 0 in every measured row, layer by layer, and \
-            since which epoch.",
+            since which epoch. An error where a layer has no other units.",
         helps: "A smaller learning rate, leaky rectifiers or ELU, normalisation.",
         source: "Maas, Hannun and Ng, ICML 2013; Lu et al., Dying ReLU and Initialization, 2020.";
     NoGradient = "no_gradient": During, "a parameter never gets a gradient",

@@ -55,6 +55,9 @@ pub struct Epoch {
 pub struct Parameter {
     /// Its path in the model, such as `encoder.0.weight`.
     pub name: String,
+    /// Norm of its values.
+    #[serde(deserialize_with = "nan_from_null")]
+    pub weight_norm: f64,
     /// Norm of its gradient in the last step; 0 where none came.
     #[serde(deserialize_with = "nan_from_null")]
     pub gradient_norm: f64,
@@ -255,11 +258,12 @@ fn exploding(training: &Training) -> Option<Finding> {
 }
 
 fn too_high(training: &Training) -> Option<Finding> {
-    // While the weight of a divergence rises, so may the loss.
+    // While the weight of a divergence rises, or ever fewer units are kept, so may the loss.
     let skip = match training.architecture.variant {
         Variant::Variational { warm_up, .. } => {
             (warm_up * training.n_epochs as f64).ceil() as usize
         }
+        Variant::KSparse { anneal_epochs, .. } => anneal_epochs,
         _ => 0,
     };
     let losses: Vec<f64> =
@@ -542,7 +546,7 @@ mod tests {
     }
 
     fn parameter(name: &str, gradient_norm: f64) -> Parameter {
-        Parameter { name: name.into(), gradient_norm }
+        Parameter { name: name.into(), weight_norm: 1.0, gradient_norm }
     }
 
     #[test]
@@ -554,7 +558,7 @@ mod tests {
         };
         assert_eq!(ids(&layers(0.1, 0.1)), []);
         assert_eq!(ids(&layers(0.95, 0.1)), [FindingId::DyingRelus]);
-        let sparse = Variant::KSparse { k: 2 };
+        let sparse = Variant::KSparse { k: 2, anneal_epochs: 0 };
         let by_design = with(sparse, |e| e.layers = vec![layer("encoder.0", 0.95, None)]);
         assert_eq!(ids(&by_design), []);
         let saturated = |share| {
@@ -572,6 +576,15 @@ mod tests {
         assert_eq!(ids(&gradients(0.5)), []);
         assert_eq!(ids(&gradients(1e-9)), [FindingId::VanishingGradients]);
         assert_eq!(ids(&gradients(0.0)), [FindingId::NoGradient]);
+        // A dead layer passes nothing back; weights that are 0 make one, and aren't its doing.
+        let dead = |weight_norm| {
+            with(Variant::Plain, move |e| {
+                e.layers = vec![layer("encoder.0", 1.0, None)];
+                e.parameters = vec![Parameter { weight_norm, ..parameter("a.weight", 0.0) }];
+            })
+        };
+        assert_eq!(ids(&dead(1.0)), [FindingId::DyingRelus]);
+        assert_eq!(ids(&dead(0.0)), [FindingId::NoGradient]);
         let embedded = with(Variant::Plain, |e| {
             e.parameters = [0.5, 0.1, 0.2, 1.0].map(|norm| parameter("a.weight", norm)).to_vec();
             e.parameters.insert(0, parameter("encoder.embedding.1.weight", 1e-9));
@@ -684,11 +697,13 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_may_rise_while_its_weight_does() {
+    fn a_loss_may_rise_while_what_is_asked_does() {
         let mut rises = curve(20, |i| (0.1 + 0.01 * i.min(10.0), 0.3 - 0.01 * i));
         assert!(ids(&rises).contains(&FindingId::LearningRateTooHigh));
         rises.architecture.variant =
             Variant::Variational { beta: 1.0, warm_up: 0.5, output_std: None };
+        assert!(!ids(&rises).contains(&FindingId::LearningRateTooHigh));
+        rises.architecture.variant = Variant::KSparse { k: 2, anneal_epochs: 10 };
         assert!(!ids(&rises).contains(&FindingId::LearningRateTooHigh));
     }
 }

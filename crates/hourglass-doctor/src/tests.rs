@@ -528,7 +528,7 @@ fn sick_latents_are_found() {
     let nothing = &values * 0.0;
     assert_eq!(latent(&nothing, true), [Id::DeadLatents]);
 
-    let k_sparse = Variant::KSparse { k: 2 };
+    let k_sparse = Variant::KSparse { k: 2, anneal_epochs: 0 };
     assert_eq!(latent_of(k_sparse.clone(), &values, true), []);
     let mut mostly_dead = nothing.clone();
     mostly_dead.column_mut(2).assign(&values.column(2));

@@ -49,7 +49,7 @@ fn dead(latent: &Latent<'_>, is_living: &[bool]) -> Option<Finding> {
     let architecture = latent.architecture;
     let severity = if n_dead == width { Severity::Error } else { Severity::Warning };
     match architecture.variant {
-        Variant::KSparse { k } => {
+        Variant::KSparse { k, .. } => {
             if share <= DEAD_K_SPARSE {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! What the layers and the parameters say: units that no longer answer, gradients that don't
 //! arrive.
 
-use super::{Epoch, Layer, Training, rate_key};
+use super::{Epoch, Layer, Parameter, Training, rate_key};
 use crate::recipe::typed;
 use crate::threshold::{DYING_SHARE, GRADIENT_RATIO, SATURATED_SHARE};
 use crate::{Finding, FindingId, Severity, Variant};
@@ -10,11 +10,22 @@ use crate::{Finding, FindingId, Severity, Variant};
 const FEW_WEIGHTS: usize = 4;
 
 pub(super) fn examine(training: &Training) -> Vec<Finding> {
+    let dying = dying(training);
     if let Some(finding) = no_gradient(training) {
-        // Where nothing arrives the other measures only repeat it.
-        return vec![finding];
+        // Where nothing arrives the other measures only repeat it, but for a dead layer: that is
+        // why, unless weights that are 0 made it dead.
+        let is_why = |dying: &Finding| dying.severity == Severity::Error;
+        let why = dying.filter(|dying| is_why(dying) && !has_zero_weights(training));
+        return vec![why.unwrap_or(finding)];
     }
-    [saturated(training), dying(training), vanishing(training)].into_iter().flatten().collect()
+    [saturated(training), dying, vanishing(training)].into_iter().flatten().collect()
+}
+
+/// Whether all values of a layer's weight are 0 after the last epoch.
+fn has_zero_weights(training: &Training) -> bool {
+    let is_zero =
+        |parameter: &Parameter| parameter.name.ends_with("weight") && parameter.weight_norm == 0.0;
+    training.epochs.last().is_some_and(|epoch| epoch.parameters.iter().any(is_zero))
 }
 
 /// The worst layer by a measure at the last epoch: its index, its value, and the measure over the
@@ -93,7 +104,9 @@ fn dying(training: &Training) -> Option<Finding> {
         layer.name,
         since(&curve, DYING_SHARE)
     );
-    let mut finding = Finding::new(FindingId::DyingRelus, Severity::Warning, sentence)
+    // A layer without a living unit passes nothing on.
+    let severity = if share < 1.0 { Severity::Warning } else { Severity::Error };
+    let mut finding = Finding::new(FindingId::DyingRelus, severity, sentence)
         .measured("share of units that are always 0", share, DYING_SHARE)
         .shown("since epoch", since(&curve, DYING_SHARE) as f64)
         .drawn(curve);

@@ -55,7 +55,10 @@ pub(super) fn architecture(pipeline: &Pipeline, n_parameters: usize) -> Architec
 fn variant(pipeline: &Pipeline) -> Variant {
     match &pipeline.model {
         ModelConfig::Sparse(m) => Variant::of_penalty(m.penalty),
-        ModelConfig::KSparse(m) => Variant::KSparse { k: m.k_encode.unwrap_or(m.k) },
+        ModelConfig::KSparse(m) => Variant::KSparse {
+            k: m.k_encode.unwrap_or(m.k),
+            anneal_epochs: m.anneal.map_or(0, |anneal| anneal.epochs),
+        },
         ModelConfig::WinnerTakeAll(_) => Variant::WinnerTakeAll { n_maps: None },
         ModelConfig::ConvolutionalWinnerTakeAll(m) => {
             Variant::WinnerTakeAll { n_maps: m.channels.last().copied() }
