@@ -80,6 +80,11 @@ fn a_healthy_run_has_no_finding_and_a_sick_one_has() {
     place.run_pipeline(&[]);
     let said = place.run(&["doctor", "examine", "--json"]);
     assert_eq!((said.code, found(&said)), (Some(0), vec![]), "{said:#?}");
+    let said = place.run(&["doctor", "examine", "--repeat", "3", "--json"]);
+    assert_eq!((said.code, found(&said)), (Some(0), vec![]), "{said:#?}");
+    let said = place.run(&["doctor", "examine", "--repeat", "4"]);
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(said.stderr.contains("it has 3"), "{said:#?}");
 
     let place = Place::with_pipeline(&HEALTHY.replacen("5e-3", "30.0", 1));
     place.run_pipeline(&["--set", "repeats=1"]);
