@@ -53,7 +53,7 @@ pub enum Variant {
     KSparse {
         /// How many.
         k: usize,
-        /// Epochs until there are so few; 0 where there are from the start.
+        /// Epochs over which their number falls to that; 0 where it doesn't.
         anneal_epochs: usize,
     },
     /// Of each unit, or each map, only the largest values of a batch are kept.

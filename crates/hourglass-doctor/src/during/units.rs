@@ -14,9 +14,9 @@ pub(super) fn examine(training: &Training) -> Vec<Finding> {
     if let Some(finding) = no_gradient(training) {
         // Where nothing arrives the other measures only repeat it, but for a dead layer: that is
         // why, unless weights that are 0 made it dead.
-        let is_why = |dying: &Finding| dying.severity == Severity::Error;
-        let why = dying.filter(|dying| is_why(dying) && !has_zero_weights(training));
-        return vec![why.unwrap_or(finding)];
+        let is_why =
+            |dying: &Finding| dying.severity == Severity::Error && !has_zero_weights(training);
+        return vec![dying.filter(is_why).unwrap_or(finding)];
     }
     [saturated(training), dying, vanishing(training)].into_iter().flatten().collect()
 }
